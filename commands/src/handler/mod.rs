@@ -1,0 +1,250 @@
+//! The handler: load, decide, append; decide again when another writer was first.
+//!
+//! Reads and appends to the journal; asks [`Receipts`] for what a retry was answered; keeps a bounded
+//! cache of states, so that the hot path is one append. One handler serves one kind of aggregate.
+//!
+//! Invariants:
+//! - A state in the cache is the fold of a beginning of its stream, never of anything else.
+//! - A refusal is given only after the newest commit was looked at.
+//! - A command that is known by its id is never decided twice: its first receipt is the answer.
+//! - Within one process the commands on one aggregate take turns; between processes the journal's
+//!   expectation decides.
+//!
+//! Deliberately absent: retries of a command whose outcome stays unknown. That is the client's to
+//! decide, and its idempotency key makes it harmless.
+
+mod earlier;
+mod loaded;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use domain::{Aggregate, Context, Event as _, NewCommit, OccurredInFuture, Position, StreamId};
+use quick_cache::sync::Cache;
+use tokio::sync::Mutex;
+
+use self::loaded::Loaded;
+use crate::journal::BoxError;
+use crate::{Append, AppendError, Clock, Journal, ReadError, Receipt, Receipts, Request, Snapshots, chain};
+
+/// How often a command is decided again because another process wrote first. Each round costs a read
+/// and an append; a herd of writers on one aggregate in other processes wins at most once each.
+const ATTEMPTS_MAX: usize = 16;
+
+/// How many aggregates are kept in memory: about 1 KiB each.
+const CACHE_ENTRIES_MAX: usize = 50_000;
+
+/// Decides on commands for aggregates of one kind.
+pub struct Handler<A: Aggregate> {
+    journal: Arc<dyn Journal>,
+    receipts: Arc<dyn Receipts>,
+    snapshots: Arc<dyn Snapshots>,
+    clock: Arc<dyn Clock>,
+    cache: Cache<StreamId, Arc<Mutex<Option<Loaded<A>>>>>,
+}
+
+/// Why a command was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure<R> {
+    /// A rule said no.
+    #[error(transparent)]
+    Refused(R),
+    /// The client decided on another version than the newest.
+    #[error("aggregate is at version `{actual}`")]
+    VersionMismatch {
+        /// The newest version.
+        actual: u64,
+    },
+    /// The command's key stands for another request.
+    #[error("idempotency key was used for another request")]
+    KeyReused,
+    /// It cannot have happened yet.
+    #[error(transparent)]
+    OccurredInFuture(#[from] OccurredInFuture),
+    /// The commit is larger than the journal takes.
+    #[error("commit has `{bytes}` bytes, more than the limit of `{bytes_max}`")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The limit.
+        bytes_max: usize,
+    },
+    /// Other writers were first too often.
+    #[error("aggregate was changed by others `{attempts}` times in a row")]
+    Contended {
+        /// How often it was tried.
+        attempts: usize,
+    },
+    /// The journal did not answer; the command may have been carried out, and a retry with the same
+    /// key will tell.
+    #[error("journal is not available")]
+    Unavailable(#[source] BoxError),
+}
+
+impl<A: Aggregate> Handler<A> {
+    /// A handler over these ports.
+    #[must_use]
+    pub fn new(
+        journal: Arc<dyn Journal>,
+        receipts: Arc<dyn Receipts>,
+        snapshots: Arc<dyn Snapshots>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { journal, receipts, snapshots, clock, cache: Cache::new(CACHE_ENTRIES_MAX) }
+    }
+
+    /// Carries out `request` on the aggregate of `stream`.
+    ///
+    /// # Errors
+    /// See [`Failure`]. Only after [`Failure::Unavailable`] may the command have been carried out.
+    #[tracing::instrument(name = "command.handle", level = "debug", skip_all, fields(%stream, command = %request.id))]
+    pub async fn handle(
+        &self,
+        stream: &StreamId,
+        request: Request<A::Command>,
+    ) -> Result<Receipt, Failure<A::Refusal>> {
+        let context = Context::occurred(self.clock.now(), request.occurred_at)?;
+        let mut earlier_after = None;
+        if request.keyed {
+            let lookup = self.receipts.find(&stream.tenant, request.id).await;
+            match lookup.known {
+                Some(known) if known.request == request.digest => return Ok(known.receipt),
+                Some(_) => return Err(Failure::KeyReused),
+                None => earlier_after = Some(lookup.read_to),
+            }
+        }
+        let entry = self.entry(stream);
+        let mut slot = entry.lock().await;
+        let outcome = self.decide(stream, &request, &context, earlier_after, &mut slot).await;
+        if let Err(Failure::Unavailable(_)) = outcome {
+            // What stands on the stream now is not known: the next command reads it.
+            *slot = None;
+        }
+        outcome
+    }
+
+    fn entry(&self, stream: &StreamId) -> Arc<Mutex<Option<Loaded<A>>>> {
+        self.cache.get_or_insert_with(stream, || Ok::<_, std::convert::Infallible>(Arc::default()))
+            .unwrap_or_else(|never| match never {})
+    }
+
+    async fn decide(
+        &self,
+        stream: &StreamId,
+        request: &Request<A::Command>,
+        context: &Context,
+        earlier_after: Option<Position>,
+        slot: &mut Option<Loaded<A>>,
+    ) -> Result<Receipt, Failure<A::Refusal>> {
+        let mut fresh = slot.is_none();
+        let loaded = match slot {
+            Some(loaded) => loaded,
+            None => slot.insert(Loaded::load(stream, &*self.journal, &*self.snapshots).await?),
+        };
+        if let Some(after) = earlier_after
+            && let Some(receipt) = self.find_earlier(stream, request, after, loaded).await?
+        {
+            return Ok(receipt);
+        }
+        for _ in 0..ATTEMPTS_MAX {
+            let decided = match request.expected_version {
+                Some(expected) if expected != loaded.version => {
+                    Err(Failure::VersionMismatch { actual: loaded.version })
+                }
+                _ => loaded.state.decide(&request.command, context).map_err(Failure::Refused),
+            };
+            let events = match decided {
+                Ok(events) if !events.is_empty() => events,
+                // The cache may lag behind another process: a refusal, and an answer that nothing
+                // is to be done, count only on the newest state.
+                _ if !fresh => {
+                    fresh = true;
+                    match self.advance(stream, request, loaded).await? {
+                        Some(receipt) => return Ok(receipt),
+                        None => continue,
+                    }
+                }
+                Ok(_) => return Ok(loaded.unchanged(stream, request.id)),
+                Err(refusal) => return Err(refusal),
+            };
+            match self.append(stream, request, context, &events, loaded).await? {
+                Some(receipt) => return Ok(receipt),
+                None => fresh = true,
+            }
+        }
+        Err(Failure::Contended { attempts: ATTEMPTS_MAX })
+    }
+
+    /// Writes `events`. No receipt means that another writer was first, and `loaded` has caught up.
+    async fn append(
+        &self,
+        stream: &StreamId,
+        request: &Request<A::Command>,
+        context: &Context,
+        events: &[A::Event],
+        loaded: &mut Loaded<A>,
+    ) -> Result<Option<Receipt>, Failure<A::Refusal>> {
+        let payload = NewCommit {
+            id: request.id,
+            at: context.now(),
+            occurred_at: context.occurred_at(),
+            actor: &request.actor,
+            correlation: request.correlation.as_ref(),
+            causation: request.causation,
+            request: request.digest,
+            version: loaded.version,
+            events,
+        }
+        .encode()
+        .map_err(|source| Failure::Unavailable(source.into()))?;
+        let chain = chain::extend(loaded.chain, &payload);
+        let append = Append {
+            stream: stream.clone(),
+            expected: loaded.position,
+            id: request.id,
+            payload: Bytes::from(payload),
+            chain,
+            trace: request.trace.clone(),
+        };
+        match self.journal.append(append).await {
+            Ok(position) => {
+                for event in events {
+                    loaded.state.evolve(event, context.happened_at());
+                }
+                loaded.went_to(position, chain, request.id, events.len());
+                loaded.save_if_long(stream, &self.snapshots);
+                Ok(Some(Receipt {
+                    id: stream.id.to_string(),
+                    version: loaded.version,
+                    position,
+                    command: request.id,
+                    events: events.iter().map(|event| event.name().to_owned()).collect(),
+                    unchanged: false,
+                }))
+            }
+            Err(AppendError::Conflict { .. }) => self.advance(stream, request, loaded).await,
+            Err(AppendError::Unknown(source)) => {
+                // Written or not: the stream itself tells, if it can be read.
+                match self.advance(stream, request, loaded).await? {
+                    Some(receipt) => Ok(Some(receipt)),
+                    None => Err(Failure::Unavailable(source)),
+                }
+            }
+            Err(AppendError::Duplicate(position)) => {
+                self.receipt_at(position, stream, request).await.map(Some)
+            }
+            Err(AppendError::TooLarge { bytes, bytes_max }) => {
+                Err(Failure::TooLarge { bytes, bytes_max })
+            }
+            Err(AppendError::Unavailable(source)) => Err(Failure::Unavailable(source)),
+        }
+    }
+}
+
+impl<R> From<ReadError> for Failure<R> {
+    fn from(error: ReadError) -> Self {
+        Self::Unavailable(error.into())
+    }
+}

@@ -1,0 +1,28 @@
+//! The write side: from a command to a commit in the journal.
+//!
+//! This crate owns the ports that it needs ([`Journal`], [`Receipts`], [`Snapshots`], [`Clock`],
+//! [`Feed`]) and knows no adapter: no NATS, no Postgres, no HTTP.
+//!
+//! - [`journal`]: the log, and what every implementation of it must do.
+//! - [`handler`]: load, decide, append, and decide again when another writer was first.
+//! - [`receipts`]: what a command that was seen before was answered.
+//! - [`snapshots`]: states of long streams.
+//! - [`feed`]: the public events, one a message, filled from the journal.
+
+pub mod chain;
+pub mod clock;
+pub mod feed;
+pub mod handler;
+pub mod journal;
+pub mod memory;
+pub mod receipts;
+pub mod request;
+pub mod snapshots;
+
+pub use clock::Clock;
+pub use feed::{Feed, FeedEvent};
+pub use handler::{Failure, Handler};
+pub use journal::{Append, AppendError, Journal, ReadError};
+pub use receipts::{Known, Lookup, Receipts};
+pub use request::{Receipt, Request};
+pub use snapshots::{Snapshot, Snapshots};

@@ -1,0 +1,359 @@
+//! One decision as it stands in the journal: a commit with all of its events.
+//!
+//! A commit is one message. [`NewCommit`] is what is written, [`Commit`] what is read back; the events
+//! stay as JSON until somebody who knows their category asks for them with [`RecordedEvent::decode`].
+//! The payload is `{commit, at, actor, correlation?, causation?, request, version, events}`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::{CommandId, Event, EventPosition, Name, Position, StreamId, Timestamp};
+
+/// Who did it: taken from the token, never from a body.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Actor {
+    /// The subject of the token.
+    pub principal: Name,
+    /// For whom, where an import or an agent acts for somebody else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_behalf_of: Option<Name>,
+}
+
+/// 32 bytes that bind a commit to everything before it on its stream; zero before the first commit.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Chain(pub [u8; 32]);
+
+/// 16 bytes that tell one request body from another under the same idempotency key.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Digest(pub [u8; 16]);
+
+/// A text that is not the hexadecimal form of so many bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be `{0}` hexadecimal bytes")]
+pub struct InvalidHex(usize);
+
+/// A decision about to be written.
+#[derive(Debug)]
+pub struct NewCommit<'a, E> {
+    /// The command that asked for it.
+    pub id: CommandId,
+    /// When it is recorded.
+    pub at: Timestamp,
+    /// When it happened, where that was earlier.
+    pub occurred_at: Option<Timestamp>,
+    /// Who did it.
+    pub actor: &'a Actor,
+    /// What ties commands of one errand together.
+    pub correlation: Option<&'a Name>,
+    /// The event that led to it.
+    pub causation: Option<EventPosition>,
+    /// The request's digest.
+    pub request: Digest,
+    /// How many events the aggregate had before.
+    pub version: u64,
+    /// What was decided; never empty.
+    pub events: &'a [E],
+}
+
+/// A decision as it was read back.
+#[derive(Debug, Clone)]
+pub struct Commit {
+    /// Where it stands in the journal.
+    pub position: Position,
+    /// On which stream.
+    pub stream: StreamId,
+    /// The chain's value at this commit.
+    pub chain: Chain,
+    /// The W3C `traceparent` of the request that brought it.
+    pub trace: Option<String>,
+    /// The payload.
+    pub payload: Payload,
+}
+
+/// The payload of a commit.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Payload {
+    /// The command that asked for it.
+    #[serde(rename = "commit")]
+    pub id: CommandId,
+    /// When it was recorded.
+    pub at: Timestamp,
+    /// Who did it.
+    pub actor: Actor,
+    /// What ties commands of one errand together.
+    #[serde(default)]
+    pub correlation: Option<Name>,
+    /// The event that led to it, `<position>.<index>`.
+    #[serde(default)]
+    pub causation: Option<String>,
+    /// The request's digest.
+    pub request: Digest,
+    /// How many events the aggregate had before.
+    pub version: u64,
+    /// What was decided.
+    pub events: Vec<RecordedEvent>,
+}
+
+/// One event of a commit, its data not yet looked at.
+#[derive(Debug, Clone)]
+pub struct RecordedEvent {
+    /// The value of `type`.
+    pub name: Box<str>,
+    /// The version of the shape of its data.
+    pub version: u16,
+    /// When it happened, where that was before it was recorded.
+    pub occurred_at: Option<Timestamp>,
+    /// The whole event: `{type, data, v, occurred_at?}`.
+    pub json: Box<RawValue>,
+}
+
+/// What a reader of the journal meets.
+#[derive(Debug, Clone)]
+pub enum Entry {
+    /// A commit.
+    Commit(Commit),
+    /// Something that is no commit: it is passed over by nobody, and stops whoever needs it.
+    Unreadable {
+        /// Where it stands.
+        position: Position,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// An event that this program cannot take.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// Written by a newer program.
+    #[error("event `{name}` has version `{version}`, newer than the known `{known}`")]
+    Newer {
+        /// Its name.
+        name: String,
+        /// Its version.
+        version: u16,
+        /// The newest version that this program knows.
+        known: u16,
+    },
+    /// Not the shape of any event of its category.
+    #[error("decode event `{name}`")]
+    Shape {
+        /// Its name.
+        name: String,
+        /// Where it went wrong.
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+#[derive(Serialize)]
+struct PayloadOut<'a, E> {
+    commit: CommandId,
+    at: Timestamp,
+    actor: &'a Actor,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    correlation: Option<&'a Name>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    causation: Option<String>,
+    request: Digest,
+    version: u64,
+    events: Vec<EventOut<'a, E>>,
+}
+
+#[derive(Serialize)]
+struct EventOut<'a, E> {
+    #[serde(flatten)]
+    event: &'a E,
+    v: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    occurred_at: Option<Timestamp>,
+}
+
+#[derive(Deserialize)]
+struct EventHead<'a> {
+    #[serde(rename = "type", borrow)]
+    name: std::borrow::Cow<'a, str>,
+    v: u16,
+    #[serde(default)]
+    occurred_at: Option<Timestamp>,
+}
+
+impl<E: Event> NewCommit<'_, E> {
+    /// The payload's JSON.
+    ///
+    /// # Errors
+    /// When an event cannot be written as JSON, as a map with keys that are no text.
+    pub fn encode(&self) -> Result<Vec<u8>, serde_json::Error> {
+        let events = self.events.iter().map(|event| EventOut {
+            event,
+            v: event.version(),
+            occurred_at: self.occurred_at,
+        });
+        serde_json::to_vec(&PayloadOut {
+            commit: self.id,
+            at: self.at,
+            actor: self.actor,
+            correlation: self.correlation,
+            causation: self.causation.map(|position| position.to_string()),
+            request: self.request,
+            version: self.version,
+            events: events.collect(),
+        })
+    }
+}
+
+impl Commit {
+    /// Reads the payload that stands at `position`.
+    ///
+    /// # Errors
+    /// When `payload` is no commit.
+    pub fn decode(
+        position: Position,
+        stream: StreamId,
+        chain: Chain,
+        trace: Option<String>,
+        payload: &[u8],
+    ) -> Result<Self, serde_json::Error> {
+        let payload = serde_json::from_slice(payload)?;
+        Ok(Self {
+            position,
+            stream,
+            chain,
+            trace,
+            payload,
+        })
+    }
+
+    /// The command that asked for it.
+    #[must_use]
+    pub fn id(&self) -> CommandId {
+        self.payload.id
+    }
+
+    /// How many events the aggregate has had with this commit.
+    #[must_use]
+    pub fn version_after(&self) -> u64 {
+        self.payload.version + self.payload.events.len() as u64
+    }
+
+    /// When the event happened.
+    #[must_use]
+    pub fn happened_at(&self, event: &RecordedEvent) -> Timestamp {
+        event.occurred_at.unwrap_or(self.payload.at)
+    }
+}
+
+impl RecordedEvent {
+    /// The event as its category knows it.
+    ///
+    /// # Errors
+    /// When it is of a newer version or of another shape.
+    pub fn decode<E: Event>(&self) -> Result<E, DecodeError> {
+        let event: E =
+            serde_json::from_str(self.json.get()).map_err(|source| DecodeError::Shape {
+                name: self.name.to_string(),
+                source,
+            })?;
+        if self.version > event.version() {
+            return Err(DecodeError::Newer {
+                name: self.name.to_string(),
+                version: self.version,
+                known: event.version(),
+            });
+        }
+        Ok(event)
+    }
+
+    /// Only the event's `data`, as JSON; `null` for an event without any.
+    #[must_use]
+    pub fn data(&self) -> Box<RawValue> {
+        #[derive(Deserialize)]
+        struct Data {
+            #[serde(default)]
+            data: Option<Box<RawValue>>,
+        }
+        let data = serde_json::from_str::<Data>(self.json.get())
+            .ok()
+            .and_then(|event| event.data);
+        data.unwrap_or_else(|| RawValue::NULL.to_owned())
+    }
+}
+
+impl<'de> Deserialize<'de> for RecordedEvent {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let json = Box::<RawValue>::deserialize(deserializer)?;
+        let head: EventHead<'_> =
+            serde_json::from_str(json.get()).map_err(serde::de::Error::custom)?;
+        Ok(Self {
+            name: head.name.into(),
+            version: head.v,
+            occurred_at: head.occurred_at,
+            json,
+        })
+    }
+}
+
+impl Entry {
+    /// Where it stands.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        match self {
+            Self::Commit(commit) => commit.position,
+            Self::Unreadable { position, .. } => *position,
+        }
+    }
+}
+
+macro_rules! hexadecimal {
+    ($type:ident, $bytes:literal) => {
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+        }
+
+        impl fmt::Debug for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl FromStr for $type {
+            type Err = InvalidHex;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                let digits = text.as_bytes();
+                if digits.len() != 2 * $bytes {
+                    return Err(InvalidHex($bytes));
+                }
+                let mut bytes = [0; $bytes];
+                for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+                    let digit = |c: u8| char::from(c).to_digit(16).ok_or(InvalidHex($bytes));
+                    *byte = (digit(pair[0])? * 16 + digit(pair[1])?) as u8;
+                }
+                Ok(Self(bytes))
+            }
+        }
+
+        impl TryFrom<String> for $type {
+            type Error = InvalidHex;
+
+            fn try_from(text: String) -> Result<Self, Self::Error> {
+                text.parse()
+            }
+        }
+
+        impl From<$type> for String {
+            fn from(bytes: $type) -> Self {
+                bytes.to_string()
+            }
+        }
+    };
+}
+
+hexadecimal!(Chain, 32);
+hexadecimal!(Digest, 16);

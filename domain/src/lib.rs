@@ -1,0 +1,26 @@
+//! The rules, and nothing else: aggregates, events, refusals, ids.
+//!
+//! Everything here is pure and total. There is no clock, no randomness, no database, no network and
+//! no async runtime in this crate, and none may come in: time and ids arrive in [`Context`].
+//!
+//! - [`aggregate`]: what an aggregate is.
+//! - [`assignment`]: the aggregate for work that somebody asks for and somebody does.
+//! - [`commit`]: one decision as it stands in the journal.
+//! - [`ids`]: names of things, checked once, at the edge.
+//! - [`text`]: text with a named limit.
+
+pub mod aggregate;
+pub mod assignment;
+pub mod commit;
+pub mod ids;
+#[cfg(test)]
+mod spec;
+pub mod text;
+
+pub use aggregate::{Aggregate, Context, Event, OccurredInFuture, Refusal};
+pub use commit::{Actor, Chain, Commit, Digest, Entry, NewCommit, Payload, RecordedEvent};
+pub use ids::{Category, CommandId, EventPosition, InvalidId, Position, StreamId, Tenant, Token};
+pub use text::{InvalidText, Name, Text};
+
+/// A moment, in UTC, with nanoseconds.
+pub type Timestamp = jiff::Timestamp;
