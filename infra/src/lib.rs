@@ -1,0 +1,7 @@
+//! The adapters: what the ports of the other crates look like on real machines.
+//!
+//! Each module implements ports of `commands` and `projections` or serves the composition root. No
+//! rule of the business is here, and nothing here knows HTTP routes.
+
+pub mod keys;
+pub mod telemetry;
