@@ -226,7 +226,12 @@ impl<'a> Planner<'a> {
             event_globals,
         };
         let case_id = match &trace.content {
-            Ok(_) => self.mapping.case.id.fill(&of_case, Order::Trace).map_err(Rejection::NoCaseId),
+            Ok(_) => self
+                .mapping
+                .case
+                .id
+                .fill(&of_case, Order::Trace)
+                .map_err(Rejection::NoCaseId),
             Err(malformed) => Err(Rejection::Malformed(malformed.clone())),
         };
         let mut case = case_id.map(|name| Case::new(self.mapping.source.as_str(), name));
@@ -234,21 +239,34 @@ impl<'a> Planner<'a> {
         let id = case.as_ref().ok().map(|case| case.id);
         let plan_one = |event: &Event| {
             let Place { line, byte } = event.place;
-            let place = EventPlace { case: name.clone(), event: event.index, line, byte };
+            let place = EventPlace {
+                case: name.clone(),
+                event: event.index,
+                line,
+                byte,
+            };
             let outcome = match (&mut case, &event.content) {
                 (Err(rejection), _) => Outcome::Rejected(rejection.clone()),
                 (Ok(_), Err(malformed)) => {
                     Outcome::Rejected(Rejection::Malformed(malformed.clone()))
                 }
                 (Ok(case), Ok(attributes)) => {
-                    let facts = Facts { event: attributes, ..of_case };
-                    self.plan_event(case, &facts, &place).unwrap_or_else(Outcome::Rejected)
+                    let facts = Facts {
+                        event: attributes,
+                        ..of_case
+                    };
+                    self.plan_event(case, &facts, &place)
+                        .unwrap_or_else(Outcome::Rejected)
                 }
             };
             EventPlan { place, outcome }
         };
         let events = trace.events.iter().map(plan_one).collect();
-        CasePlan { case: name, id, events }
+        CasePlan {
+            case: name,
+            id,
+            events,
+        }
     }
 
     fn plan_event(
@@ -274,19 +292,31 @@ impl<'a> Planner<'a> {
         let step = mapping.steps.fitting(facts);
         if draft.state.status().is_none() && (step.is_some() || takes_all(mapping)) {
             let request = command::request(mapping, facts, &draft.actor)?;
-            draft.attempt(request).map_err(|refusal| refused("request", refusal))?;
+            draft
+                .attempt(request)
+                .map_err(|refusal| refused("request", refusal))?;
         }
         match step {
             Some(step) => draft.follow(mapping, step, facts)?,
             None if takes_all(mapping) => draft.note(mapping, facts)?,
             None => {
-                let event = mapping.event.note.fill(facts, Order::Event).unwrap_or_default();
+                let event = mapping
+                    .event
+                    .note
+                    .fill(facts, Order::Event)
+                    .unwrap_or_default();
                 return Err(Rejection::NoStep(event));
             }
         }
-        let Draft { state, commands, .. } = draft;
+        let Draft {
+            state, commands, ..
+        } = draft;
         case.state = state;
-        Ok(if commands.is_empty() { Outcome::Unchanged } else { Outcome::Planned(commands) })
+        Ok(if commands.is_empty() {
+            Outcome::Unchanged
+        } else {
+            Outcome::Planned(commands)
+        })
     }
 }
 
@@ -310,9 +340,18 @@ impl Case {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
         let fits = name.len() <= CASE_IN_KEY_BYTES_MAX && name.bytes().all(plain);
         // `~` is in no plain name, so a digest is never taken for one.
-        let in_key = if fits { name.clone() } else { format!("~{}", id.simple()) };
+        let in_key = if fits {
+            name.clone()
+        } else {
+            format!("~{}", id.simple())
+        };
         let key = format!("xes:{source}:{in_key}");
-        Self { name, id, key, state: Assignment::default() }
+        Self {
+            name,
+            id,
+            key,
+            state: Assignment::default(),
+        }
     }
 }
 
@@ -344,7 +383,9 @@ impl Draft<'_> {
         }
         let command = command::build(mapping, step.last(), facts, &self.actor)?;
         let name = command::name(&command);
-        let changed = self.attempt(command).map_err(|refusal| refused(name, refusal))?;
+        let changed = self
+            .attempt(command)
+            .map_err(|refusal| refused(name, refusal))?;
         let told = changed || !self.commands.is_empty();
         match step.unchanged {
             Unchanged::Note if !told => self.note(mapping, facts),
@@ -354,7 +395,8 @@ impl Draft<'_> {
 
     fn note(&mut self, mapping: &Mapping, facts: &Facts<'_>) -> Result<(), Rejection> {
         let note = command::note(mapping, None, facts)?;
-        self.attempt(note).map_err(|refusal| refused("note", refusal))?;
+        self.attempt(note)
+            .map_err(|refusal| refused("note", refusal))?;
         Ok(())
     }
 
@@ -371,7 +413,12 @@ impl Draft<'_> {
         self.commands.push(PlannedCommand {
             command: name,
             id: self.case.id,
-            key: format!("{}:{}:{}", self.case.key, self.place.event, self.commands.len()),
+            key: format!(
+                "{}:{}:{}",
+                self.case.key,
+                self.place.event,
+                self.commands.len()
+            ),
             occurred_at: self.occurred_at,
             on_behalf_of: self.actor.to_string(),
             expected_version: None,

@@ -227,7 +227,9 @@ impl TryFrom<Vec<Step>> for Steps {
         match steps.len() {
             0 => Err("a mapping needs at least one step".to_owned()),
             1..=STEPS_MAX => Ok(Self(steps)),
-            more => Err(format!("`{more}` steps are more than the limit of `{STEPS_MAX}`")),
+            more => Err(format!(
+                "`{more}` steps are more than the limit of `{STEPS_MAX}`"
+            )),
         }
     }
 }
@@ -245,7 +247,9 @@ impl TryFrom<BTreeMap<Name, Template>> for LabelTemplates {
     fn try_from(labels: BTreeMap<Name, Template>) -> Result<Self, Self::Error> {
         let (count, max) = (labels.len(), Labels::ENTRIES_MAX);
         if count > max {
-            return Err(format!("`{count}` labels are more than the limit of `{max}`"));
+            return Err(format!(
+                "`{count}` labels are more than the limit of `{max}`"
+            ));
         }
         Ok(Self(labels))
     }
@@ -257,7 +261,9 @@ impl TryFrom<String> for Zone {
     fn try_from(zone: String) -> Result<Self, Self::Error> {
         let offset = match zone.as_str() {
             "UTC" | "Z" => Some(jiff::tz::Offset::UTC),
-            _ => jiff::fmt::strtime::parse("%:z", &zone).ok().and_then(|parsed| parsed.offset()),
+            _ => jiff::fmt::strtime::parse("%:z", &zone)
+                .ok()
+                .and_then(|parsed| parsed.offset()),
         };
         let offset =
             offset.ok_or_else(|| format!("`{zone}` is neither `UTC` nor an offset as `+01:00`"))?;

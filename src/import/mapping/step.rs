@@ -107,7 +107,7 @@ pub struct Patterns(Vec<Pattern>);
 
 /// A text in which `*` stands for any characters, also none.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pattern(String);
+pub struct Pattern(pub(super) String);
 
 impl Step {
     /// Whether the step is for this event.
@@ -146,8 +146,12 @@ impl Pattern {
     pub fn fits(&self, text: &str) -> bool {
         let mut pieces = self.0.split('*');
         let first = pieces.next().unwrap_or_default();
-        let Some(mut rest) = text.strip_prefix(first) else { return false };
-        let Some(last) = pieces.next_back() else { return rest.is_empty() };
+        let Some(mut rest) = text.strip_prefix(first) else {
+            return false;
+        };
+        let Some(last) = pieces.next_back() else {
+            return rest.is_empty();
+        };
         // The leftmost place of each piece leaves the most for those behind it.
         for piece in pieces {
             match rest.find(piece) {
@@ -165,9 +169,13 @@ impl TryFrom<Vec<Action>> for Actions {
     fn try_from(mut preparations: Vec<Action>) -> Result<Self, Self::Error> {
         let count = preparations.len();
         if count > ACTIONS_MAX {
-            return Err(format!("`{count}` actions are more than the limit of `{ACTIONS_MAX}`"));
+            return Err(format!(
+                "`{count}` actions are more than the limit of `{ACTIONS_MAX}`"
+            ));
         }
-        let last = preparations.pop().ok_or("a step needs at least one action")?;
+        let last = preparations
+            .pop()
+            .ok_or("a step needs at least one action")?;
         Ok(Self { preparations, last })
     }
 }
@@ -261,15 +269,25 @@ impl<'de> Visitor<'de> for ActionVisitor {
     fn visit_str<E: de::Error>(self, command: &str) -> Result<Self::Value, E> {
         match command {
             "requeue" => Ok(Action::Requeue { group: None }),
-            "assign" => Ok(Action::Assign { assignee: None, group: None }),
-            "start" => Ok(Action::Start { assignee: None, group: None }),
+            "assign" => Ok(Action::Assign {
+                assignee: None,
+                group: None,
+            }),
+            "start" => Ok(Action::Start {
+                assignee: None,
+                group: None,
+            }),
             "note" => Ok(Action::Note { text: None }),
             "resume" => Ok(Action::Resume),
             "close" => Ok(Action::Close),
             "reopen" => Ok(Action::Reopen { reason: None }),
             "cancel" => Ok(Action::Cancel { reason: None }),
-            "hold" => Err(E::custom("`hold` needs a reason: `{hold: {reason: \"…\"}}`")),
-            "complete" => Err(E::custom("`complete` needs an outcome: `{complete: {outcome: \"…\"}}`")),
+            "hold" => Err(E::custom(
+                "`hold` needs a reason: `{hold: {reason: \"…\"}}`",
+            )),
+            "complete" => Err(E::custom(
+                "`complete` needs an outcome: `{complete: {outcome: \"…\"}}`",
+            )),
             _ => Err(E::unknown_variant(command, COMMANDS)),
         }
     }
@@ -291,11 +309,21 @@ impl<'de> Visitor<'de> for ActionVisitor {
                 let AssigneeAndGroup { assignee, group } = entries.next_value()?;
                 Action::Start { assignee, group }
             }
-            "note" => Action::Note { text: Some(entries.next_value::<TextOnly>()?.text) },
-            "hold" => Action::Hold { reason: entries.next_value::<ReasonOnly>()?.reason },
-            "complete" => Action::Complete { outcome: entries.next_value::<OutcomeOnly>()?.outcome },
-            "reopen" => Action::Reopen { reason: Some(entries.next_value::<ReasonOnly>()?.reason) },
-            "cancel" => Action::Cancel { reason: Some(entries.next_value::<ReasonOnly>()?.reason) },
+            "note" => Action::Note {
+                text: Some(entries.next_value::<TextOnly>()?.text),
+            },
+            "hold" => Action::Hold {
+                reason: entries.next_value::<ReasonOnly>()?.reason,
+            },
+            "complete" => Action::Complete {
+                outcome: entries.next_value::<OutcomeOnly>()?.outcome,
+            },
+            "reopen" => Action::Reopen {
+                reason: Some(entries.next_value::<ReasonOnly>()?.reason),
+            },
+            "cancel" => Action::Cancel {
+                reason: Some(entries.next_value::<ReasonOnly>()?.reason),
+            },
             "resume" | "close" => {
                 return Err(de::Error::custom(format!("`{command}` takes no fields")));
             }

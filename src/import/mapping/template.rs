@@ -19,7 +19,10 @@ pub struct Template(Vec<Part>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Part {
     Text(String),
-    Value { reference: Reference, default: Option<String> },
+    Value {
+        reference: Reference,
+        default: Option<String>,
+    },
 }
 
 /// An attribute by its key or path, with its owner if that was said.
@@ -126,7 +129,9 @@ impl Facts<'_> {
 
 fn text_of(attributes: &Attributes, globals: &Attributes, path: &str) -> Option<String> {
     let said = |attributes: &Attributes| {
-        let text = attributes.get(path).and_then(crate::import::xes::Value::text);
+        let text = attributes
+            .get(path)
+            .and_then(crate::import::xes::Value::text);
         text.filter(|text| !text.trim().is_empty())
     };
     said(attributes).or_else(|| said(globals))
@@ -183,14 +188,23 @@ fn read_reference(inside: &str, whole: &str) -> Result<(Part, usize), InvalidTem
     }
     let reference = Reference::from(name);
     match inside[name_end..].chars().next() {
-        Some('}') => Ok((Part::Value { reference, default: None }, name_end + 1)),
+        Some('}') => Ok((
+            Part::Value {
+                reference,
+                default: None,
+            },
+            name_end + 1,
+        )),
         Some('|') => {
             let behind = &inside[name_end + 1..];
             let (default, default_end) = read_until(behind, &['{', '}'], whole)?;
             if !behind[default_end..].starts_with('}') {
                 return Err(open());
             }
-            let part = Part::Value { reference, default: Some(default) };
+            let part = Part::Value {
+                reference,
+                default: Some(default),
+            };
             Ok((part, name_end + 1 + default_end + 1))
         }
         _ => Err(open()),
@@ -198,11 +212,7 @@ fn read_reference(inside: &str, whole: &str) -> Result<(Part, usize), InvalidTem
 }
 
 /// The text up to one of `ends`, without its backslashes, and where it ends.
-fn read_until(
-    text: &str,
-    ends: &[char],
-    whole: &str,
-) -> Result<(String, usize), InvalidTemplate> {
+fn read_until(text: &str, ends: &[char], whole: &str) -> Result<(String, usize), InvalidTemplate> {
     let mut read = String::new();
     let mut characters = text.char_indices();
     while let Some((at, character)) = characters.next() {

@@ -48,7 +48,12 @@ pub(super) fn request(
     let requester = optional("request.requester", fields.requester.as_ref(), facts, order)?;
     Ok(Command::Request(Box::new(Request {
         title: field("request.title", &fields.title, facts, order)?,
-        description: optional("request.description", fields.description.as_ref(), facts, order)?,
+        description: optional(
+            "request.description",
+            fields.description.as_ref(),
+            facts,
+            order,
+        )?,
         kind: field("request.kind", &fields.kind, facts, order)?,
         group: field("request.group", &fields.group, facts, order)?,
         requester: requester.unwrap_or_else(|| actor.clone()),
@@ -57,7 +62,12 @@ pub(super) fn request(
         labels: labels(mapping, facts)?,
         window: None,
         effort_minutes: None,
-        external_ref: optional("request.external_ref", fields.external_ref.as_ref(), facts, order)?,
+        external_ref: optional(
+            "request.external_ref",
+            fields.external_ref.as_ref(),
+            facts,
+            order,
+        )?,
     })))
 }
 
@@ -79,25 +89,35 @@ pub(super) fn build(
     };
     Ok(match action {
         Action::Requeue { group: own } => Command::Requeue { group: group(own)? },
-        Action::Assign { assignee: who, group: own } => {
-            Command::Assign { assignee: assignee(who)?, group: group(own)? }
-        }
-        Action::Start { assignee: who, group: own } => {
-            Command::Start { assignee: assignee(who)?, group: group(own)? }
-        }
+        Action::Assign {
+            assignee: who,
+            group: own,
+        } => Command::Assign {
+            assignee: assignee(who)?,
+            group: group(own)?,
+        },
+        Action::Start {
+            assignee: who,
+            group: own,
+        } => Command::Start {
+            assignee: assignee(who)?,
+            group: group(own)?,
+        },
         Action::Note { text } => note(mapping, text.as_ref(), facts)?,
-        Action::Hold { reason } => Command::Hold { reason: field("reason", reason, facts, order)? },
+        Action::Hold { reason } => Command::Hold {
+            reason: field("reason", reason, facts, order)?,
+        },
         Action::Resume => Command::Resume,
-        Action::Complete { outcome } => {
-            Command::Complete { outcome: field("outcome", outcome, facts, order)? }
-        }
+        Action::Complete { outcome } => Command::Complete {
+            outcome: field("outcome", outcome, facts, order)?,
+        },
         Action::Close => Command::Close,
-        Action::Reopen { reason } => {
-            Command::Reopen { reason: optional("reason", reason.as_ref(), facts, order)? }
-        }
-        Action::Cancel { reason } => {
-            Command::Cancel { reason: optional("reason", reason.as_ref(), facts, order)? }
-        }
+        Action::Reopen { reason } => Command::Reopen {
+            reason: optional("reason", reason.as_ref(), facts, order)?,
+        },
+        Action::Cancel { reason } => Command::Cancel {
+            reason: optional("reason", reason.as_ref(), facts, order)?,
+        },
     })
 }
 
@@ -108,7 +128,9 @@ pub(super) fn note(
     facts: &Facts<'_>,
 ) -> Result<Command, Rejection> {
     let template = text.unwrap_or(&mapping.event.note);
-    Ok(Command::Note { text: field("event.note", template, facts, Order::Event)? })
+    Ok(Command::Note {
+        text: field("event.note", template, facts, Order::Event)?,
+    })
 }
 
 /// The name of a command within its category.
@@ -124,13 +146,15 @@ pub(super) fn to_wire(command: &Command) -> (&'static str, Value) {
             let data = serde_json::to_value(request).expect("a request has text keys only");
             ("assignment.request", data)
         }
-        Command::Assign { assignee, group } => {
-            ("assignment.assign", given([("assignee", Some(assignee)), ("group", group.as_ref())]))
-        }
+        Command::Assign { assignee, group } => (
+            "assignment.assign",
+            given([("assignee", Some(assignee)), ("group", group.as_ref())]),
+        ),
         Command::Requeue { group } => ("assignment.requeue", given([("group", group.as_ref())])),
-        Command::Start { assignee, group } => {
-            ("assignment.start", given([("assignee", Some(assignee)), ("group", group.as_ref())]))
-        }
+        Command::Start { assignee, group } => (
+            "assignment.start",
+            given([("assignee", Some(assignee)), ("group", group.as_ref())]),
+        ),
         Command::Note { text } => ("assignment.note", given([("text", Some(text))])),
         Command::Hold { reason } => ("assignment.hold", given([("reason", Some(reason))])),
         Command::Resume => ("assignment.resume", json!({})),
@@ -144,23 +168,33 @@ pub(super) fn to_wire(command: &Command) -> (&'static str, Value) {
 }
 
 /// An object of those fields that are there.
-fn given<const FIELDS: usize>(
-    fields: [(&str, Option<&(impl Display + ?Sized)>); FIELDS],
-) -> Value {
-    let there = fields.into_iter().filter_map(|(name, value)| value.map(|value| (name, value)));
-    there.map(|(name, value)| (name.to_owned(), Value::String(value.to_string()))).collect()
+fn given<const FIELDS: usize>(fields: [(&str, Option<&(impl Display + ?Sized)>); FIELDS]) -> Value {
+    let there = fields
+        .into_iter()
+        .filter_map(|(name, value)| value.map(|value| (name, value)));
+    there
+        .map(|(name, value)| (name.to_owned(), Value::String(value.to_string())))
+        .collect()
 }
 
 fn priority(rule: Option<&PriorityRule>, facts: &Facts<'_>) -> Priority {
-    let Some(rule) = rule else { return Priority::NORMAL };
+    let Some(rule) = rule else {
+        return Priority::NORMAL;
+    };
     let text = rule.from.fill(facts, Order::TraceThenEvent).ok();
-    text.and_then(|text| rule.map.get(&text).copied()).unwrap_or(rule.default)
+    text.and_then(|text| rule.map.get(&text).copied())
+        .unwrap_or(rule.default)
 }
 
 fn labels(mapping: &Mapping, facts: &Facts<'_>) -> Result<Labels, Rejection> {
     let mut labels = BTreeMap::<Name, LabelValue>::new();
     for (key, template) in mapping.request.labels.iter() {
-        let value = optional("request.labels", Some(template), facts, Order::TraceThenEvent)?;
+        let value = optional(
+            "request.labels",
+            Some(template),
+            facts,
+            Order::TraceThenEvent,
+        )?;
         if let Some(value) = value {
             labels.insert(key.clone(), value);
         }
@@ -189,8 +223,10 @@ fn field<const BYTES_MAX: usize, const LINES: bool>(
     order: Order,
 ) -> Result<Text<BYTES_MAX, LINES>, Rejection> {
     let text = required(field, template, facts, order)?;
-    Text::new(text)
-        .map_err(|problem| Rejection::InvalidField { field, problem: problem.to_string() })
+    Text::new(text).map_err(|problem| Rejection::InvalidField {
+        field,
+        problem: problem.to_string(),
+    })
 }
 
 /// A field that may be left out, which it is where an attribute is missing.
