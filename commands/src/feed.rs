@@ -2,8 +2,14 @@
 //!
 //! The journal is private and may change its form; the feed is the contract with subscribers:
 //! CloudEvents 1.0 in binary mode on `feed.<tenant>.<category>.<event>.<id>`.
+//!
+//! - [`pump`]: fills the feed from the journal.
+//! - [`replay`]: a slice of the journal again, as the same events, for whoever asks.
 
-use domain::{Category, Commit, EventPosition, Position, Tenant, Token};
+pub mod pump;
+pub mod replay;
+
+use domain::{Commit, EventPosition, InvalidId, Position, Tenant, Token};
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use serde_json::value::RawValue;
@@ -98,4 +104,69 @@ pub struct FeedEvent {
     pub trace: Option<String>,
     /// The event's data, JSON.
     pub data: Box<RawValue>,
+}
+
+impl FeedFilter {
+    /// Everything of one tenant.
+    #[must_use]
+    pub fn of(tenant: Tenant) -> Self {
+        Self {
+            tenant,
+            category: None,
+            event: None,
+            id: None,
+        }
+    }
+
+    /// Whether `event` is asked for.
+    #[must_use]
+    pub fn passes(&self, event: &FeedEvent) -> bool {
+        let is = |asked: &Option<Token>, has: &Token| asked.as_ref().is_none_or(|t| t == has);
+        self.tenant == event.tenant
+            && is(&self.category, &event.category)
+            && is(&self.event, &event.event)
+            && is(&self.id, &event.id)
+    }
+}
+
+impl FeedEvent {
+    /// The events of `commit`, as subscribers see them.
+    ///
+    /// # Errors
+    /// When an event's name cannot stand in a subject: no event of ours has such a name.
+    pub fn of_commit(commit: &Commit) -> Result<Vec<Self>, InvalidId> {
+        let payload = &commit.payload;
+        let events = payload.events.iter().zip(0_u32..);
+        let feed_event = |(event, index): (&domain::RecordedEvent, u32)| {
+            Ok(Self {
+                position: EventPosition {
+                    position: commit.position,
+                    index,
+                },
+                tenant: commit.stream.tenant.clone(),
+                category: commit.stream.category.clone(),
+                id: commit.stream.id.clone(),
+                event: Token::new(&event.name)?,
+                event_version: event.version,
+                time: commit.happened_at(event),
+                recorded_at: payload.at,
+                version: payload.version + u64::from(index) + 1,
+                actor: payload.actor.clone(),
+                command: payload.id,
+                correlation: payload.correlation.clone(),
+                trace: commit.trace.clone(),
+                data: event.data(),
+            })
+        };
+        events.map(feed_event).collect()
+    }
+
+    /// `ce-type`: `ledgerline.<category>.<event>.v<n>`.
+    #[must_use]
+    pub fn cloud_event_type(&self) -> String {
+        format!(
+            "ledgerline.{}.{}.v{}",
+            self.category, self.event, self.event_version
+        )
+    }
 }

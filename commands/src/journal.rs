@@ -9,12 +9,16 @@
 //!   with [`AppendError::Duplicate`] or, where the expectation is looked at first, with a conflict.
 
 use bytes::Bytes;
-use domain::{Chain, Commit, CommandId, Entry, Position, StreamId};
+use domain::{Chain, CommandId, Commit, Entry, Position, StreamId};
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
+
+/// The most bytes that a commit's payload may have, in every implementation: one message of a server
+/// with default settings (1 MiB), less 4 KiB for the headers.
+pub const COMMIT_BYTES_MAX: usize = 1024 * 1024 - 4 * 1024;
 
 /// The log. Cheap to share; every method may be called at the same time as every other.
 pub trait Journal: Send + Sync + 'static {

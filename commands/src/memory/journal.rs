@@ -1,0 +1,266 @@
+//! The journal in memory.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use domain::{Chain, CommandId, Commit, Entry, Position, StreamId};
+use futures_util::future::{BoxFuture, FutureExt, ready};
+use futures_util::stream::{self, BoxStream, StreamExt};
+use tokio::sync::watch;
+
+use super::locked;
+use crate::journal::{Append, AppendError, COMMIT_BYTES_MAX, Journal, ReadError};
+
+/// Commits that a reader copies under one lock: long enough to be cheap, short enough for writers.
+const READ_COMMITS_MAX: usize = 256;
+
+/// The whole log in a vector. Clones share it.
+#[derive(Debug, Clone)]
+pub struct MemoryJournal {
+    inner: Arc<Inner>,
+}
+
+/// What goes wrong with an append.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// It is written, and the answer is lost.
+    LostAnswer,
+    /// It is not written, and the answer is lost.
+    LostRequest,
+    /// It is not written, and the writer is told so.
+    Unavailable,
+}
+
+#[derive(Debug)]
+struct Inner {
+    log: Mutex<Log>,
+    head: watch::Sender<Position>,
+}
+
+#[derive(Debug, Default)]
+struct Log {
+    stored: Vec<Stored>,
+    last: HashMap<StreamId, Position>,
+    by_command: HashMap<CommandId, Position>,
+    faults: Vec<Fault>,
+}
+
+#[derive(Debug, Clone)]
+struct Stored {
+    stream: StreamId,
+    payload: Bytes,
+    chain: Chain,
+    trace: Option<String>,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("told to fail")]
+struct Told;
+
+impl Default for MemoryJournal {
+    fn default() -> Self {
+        let (head, _) = watch::channel(Position::START);
+        Self {
+            inner: Arc::new(Inner {
+                log: Mutex::default(),
+                head,
+            }),
+        }
+    }
+}
+
+impl MemoryJournal {
+    /// Lets the next append that would succeed meet `fault`; called again, the one after it.
+    pub fn fail_next(&self, fault: Fault) {
+        locked(&self.inner.log).faults.push(fault);
+    }
+
+    /// Writes something that is no commit, as a foreign hand would.
+    pub fn deface(&self, stream: StreamId, payload: Bytes) -> Position {
+        let mut log = locked(&self.inner.log);
+        let position = log.push(Stored {
+            stream,
+            payload,
+            chain: Chain::default(),
+            trace: None,
+        });
+        self.inner.head.send_replace(position);
+        position
+    }
+
+    fn write(&self, append: Append) -> Result<Position, AppendError> {
+        let bytes = append.payload.len();
+        if bytes > COMMIT_BYTES_MAX {
+            return Err(AppendError::TooLarge {
+                bytes,
+                bytes_max: COMMIT_BYTES_MAX,
+            });
+        }
+        let mut log = locked(&self.inner.log);
+        let last = log.last.get(&append.stream).copied().unwrap_or_default();
+        // The expectation first and the duplicate after it, as JetStream does with one replica.
+        if last != append.expected {
+            return Err(AppendError::Conflict {
+                stream: append.stream,
+            });
+        }
+        if let Some(position) = log.by_command.get(&append.id) {
+            return Err(AppendError::Duplicate(*position));
+        }
+        let fault = (!log.faults.is_empty()).then(|| log.faults.remove(0));
+        match fault {
+            Some(Fault::Unavailable) => return Err(AppendError::Unavailable(Told.into())),
+            Some(Fault::LostRequest) => return Err(AppendError::Unknown(Told.into())),
+            Some(Fault::LostAnswer) | None => {}
+        }
+        let position = log.push(Stored {
+            stream: append.stream,
+            payload: append.payload,
+            chain: append.chain,
+            trace: append.trace,
+        });
+        log.by_command.insert(append.id, position);
+        // Sent under the lock, so that the head never goes backwards.
+        self.inner.head.send_replace(position);
+        match fault {
+            Some(_) => Err(AppendError::Unknown(Told.into())),
+            None => Ok(position),
+        }
+    }
+
+    fn stored_behind(&self, after: Position) -> Vec<(Position, Stored)> {
+        let log = locked(&self.inner.log);
+        let skip = usize::try_from(after.0).unwrap_or(usize::MAX);
+        let behind = log.stored.iter().enumerate().skip(skip);
+        let numbered = behind.map(|(index, stored)| (Position(index as u64 + 1), stored.clone()));
+        numbered.take(READ_COMMITS_MAX).collect()
+    }
+}
+
+impl Log {
+    fn push(&mut self, stored: Stored) -> Position {
+        let position = Position(self.stored.len() as u64 + 1);
+        self.last.insert(stored.stream.clone(), position);
+        self.stored.push(stored);
+        position
+    }
+}
+
+impl Stored {
+    fn decode(self, position: Position) -> Result<Commit, ReadError> {
+        Commit::decode(position, self.stream, self.chain, self.trace, &self.payload).map_err(
+            |error| ReadError::Unreadable {
+                position,
+                reason: error.to_string(),
+            },
+        )
+    }
+
+    fn entry(self, position: Position) -> Entry {
+        match self.decode(position) {
+            Ok(commit) => Entry::Commit(commit),
+            Err(error) => Entry::Unreadable {
+                position,
+                reason: error.to_string(),
+            },
+        }
+    }
+}
+
+impl Journal for MemoryJournal {
+    fn append(&self, append: Append) -> BoxFuture<'_, Result<Position, AppendError>> {
+        // Yielding lets the writers of a test meet each other.
+        async {
+            tokio::task::yield_now().await;
+            self.write(append)
+        }
+        .boxed()
+    }
+
+    fn read_stream(
+        &self,
+        stream: &StreamId,
+        after: Position,
+    ) -> BoxStream<'_, Result<Commit, ReadError>> {
+        let log = locked(&self.inner.log);
+        let numbered = log.stored.iter().enumerate();
+        let behind = numbered
+            .map(|(index, stored)| (Position(index as u64 + 1), stored))
+            .filter(|(position, stored)| *position > after && stored.stream == *stream);
+        let commits: Vec<_> = behind
+            .map(|(position, stored)| stored.clone().decode(position))
+            .collect();
+        stream::iter(commits).boxed()
+    }
+
+    fn read_all(&self, after: Position) -> BoxStream<'static, Entry> {
+        let journal = self.clone();
+        let head = self.inner.head.subscribe();
+        stream::unfold(
+            (journal, head, after),
+            async |(journal, mut head, after)| {
+                // The journal in the state keeps the sender alive, so waiting cannot fail.
+                let reached = head.wait_for(|head| *head > after).await;
+                reached.ok()?;
+                let stored = journal.stored_behind(after);
+                let last = stored.last().map_or(after, |(position, _)| *position);
+                let entries = stored
+                    .into_iter()
+                    .map(|(position, stored)| stored.entry(position));
+                let entries = stream::iter(entries.collect::<Vec<_>>());
+                Some((entries, (journal, head, last)))
+            },
+        )
+        .flatten()
+        .boxed()
+    }
+
+    fn head(&self) -> BoxFuture<'_, Result<Position, ReadError>> {
+        ready(Ok(*self.inner.head.borrow())).boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::contract::Fixture;
+
+    fn fixture(claim: &str) -> Fixture {
+        Fixture::new(Arc::new(MemoryJournal::default()), claim)
+    }
+
+    crate::journal_contract!(fixture);
+
+    #[tokio::test]
+    async fn a_lost_answer_leaves_the_commit_and_a_lost_request_leaves_none() {
+        let journal = MemoryJournal::default();
+        let fixture = Fixture::new(Arc::new(journal.clone()), "faults");
+        journal.fail_next(Fault::LostAnswer);
+        journal.fail_next(Fault::LostRequest);
+        let first = journal
+            .append(fixture.append("a", Position::START, 1))
+            .await;
+        assert!(matches!(first, Err(AppendError::Unknown(_))), "{first:?}");
+        let second = journal
+            .append(fixture.append("b", Position::START, 2))
+            .await;
+        assert!(matches!(second, Err(AppendError::Unknown(_))), "{second:?}");
+        assert_eq!(*journal.inner.head.borrow(), Position(1));
+    }
+
+    #[tokio::test]
+    async fn what_is_no_commit_is_met_as_unreadable() {
+        let journal = MemoryJournal::default();
+        let fixture = Fixture::new(Arc::new(journal.clone()), "unreadable");
+        journal.deface(fixture.stream("a"), Bytes::from_static(b"{}"));
+        let entry = journal.read_all(Position::START).next().await;
+        assert!(matches!(
+            entry,
+            Some(Entry::Unreadable {
+                position: Position(1),
+                ..
+            })
+        ));
+    }
+}
