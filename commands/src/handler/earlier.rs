@@ -91,7 +91,12 @@ fn receipt_of<C, R>(
         version: commit.version_after(),
         position: commit.position,
         command: commit.id(),
-        events: commit.payload.events.iter().map(|event| event.name.to_string()).collect(),
+        events: commit
+            .payload
+            .events
+            .iter()
+            .map(|event| event.name.to_string())
+            .collect(),
         unchanged: false,
     })
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use domain::{Aggregate, Chain, Commit, CommandId, Position, StreamId};
+use domain::{Aggregate, Chain, CommandId, Commit, Position, StreamId};
 use futures_util::StreamExt as _;
 
 use crate::{Journal, ReadError, Receipt, Snapshot, Snapshots};
@@ -102,13 +102,20 @@ impl<A: Aggregate> Loaded<A> {
     /// Folds one more commit.
     pub(super) fn take(&mut self, commit: &Commit) -> Result<(), ReadError> {
         for recorded in &commit.payload.events {
-            let event = recorded.decode::<A::Event>().map_err(|error| ReadError::Unreadable {
-                position: commit.position,
-                reason: chain_of(&error),
-            })?;
+            let event = recorded
+                .decode::<A::Event>()
+                .map_err(|error| ReadError::Unreadable {
+                    position: commit.position,
+                    reason: chain_of(&error),
+                })?;
             self.state.evolve(&event, commit.happened_at(recorded));
         }
-        self.went_to(commit.position, commit.chain, commit.id(), commit.payload.events.len());
+        self.went_to(
+            commit.position,
+            commit.chain,
+            commit.id(),
+            commit.payload.events.len(),
+        );
         Ok(())
     }
 

@@ -19,19 +19,28 @@ mod loaded;
 mod tests;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use domain::{Aggregate, Context, Event as _, NewCommit, OccurredInFuture, Position, StreamId};
+use domain::{
+    Aggregate, CommandId, Context, Event as _, NewCommit, OccurredInFuture, Position, StreamId,
+};
 use quick_cache::sync::Cache;
 use tokio::sync::Mutex;
 
 use self::loaded::Loaded;
 use crate::journal::BoxError;
-use crate::{Append, AppendError, Clock, Journal, ReadError, Receipt, Receipts, Request, Snapshots, chain};
+use crate::{
+    Append, AppendError, Clock, Journal, ReadError, Receipt, Receipts, Request, Snapshots, chain,
+};
 
-/// How often a command is decided again because another process wrote first. Each round costs a read
-/// and an append; a herd of writers on one aggregate in other processes wins at most once each.
-const ATTEMPTS_MAX: usize = 16;
+/// How often a command is decided because another process wrote first. Commands of one process take
+/// turns, so this is about as many processes as may fight for one aggregate before it is called contended.
+const ATTEMPTS_MAX: usize = 32;
+
+/// How much longer a loser may wait for its next attempt with every one it lost, at the most: about
+/// the time of one durable append, so that two processes do not go on losing to each other in step.
+const PAUSE_STEP_US_MAX: u64 = 500;
 
 /// How many aggregates are kept in memory: about 1 KiB each.
 const CACHE_ENTRIES_MAX: usize = 50_000;
@@ -92,7 +101,13 @@ impl<A: Aggregate> Handler<A> {
         snapshots: Arc<dyn Snapshots>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { journal, receipts, snapshots, clock, cache: Cache::new(CACHE_ENTRIES_MAX) }
+        Self {
+            journal,
+            receipts,
+            snapshots,
+            clock,
+            cache: Cache::new(CACHE_ENTRIES_MAX),
+        }
     }
 
     /// Carries out `request` on the aggregate of `stream`.
@@ -117,7 +132,9 @@ impl<A: Aggregate> Handler<A> {
         }
         let entry = self.entry(stream);
         let mut slot = entry.lock().await;
-        let outcome = self.decide(stream, &request, &context, earlier_after, &mut slot).await;
+        let outcome = self
+            .decide(stream, &request, &context, earlier_after, &mut slot)
+            .await;
         if let Err(Failure::Unavailable(_)) = outcome {
             // What stands on the stream now is not known: the next command reads it.
             *slot = None;
@@ -126,7 +143,8 @@ impl<A: Aggregate> Handler<A> {
     }
 
     fn entry(&self, stream: &StreamId) -> Arc<Mutex<Option<Loaded<A>>>> {
-        self.cache.get_or_insert_with(stream, || Ok::<_, std::convert::Infallible>(Arc::default()))
+        self.cache
+            .get_or_insert_with(stream, || Ok::<_, std::convert::Infallible>(Arc::default()))
             .unwrap_or_else(|never| match never {})
     }
 
@@ -148,12 +166,15 @@ impl<A: Aggregate> Handler<A> {
         {
             return Ok(receipt);
         }
-        for _ in 0..ATTEMPTS_MAX {
+        for attempt in 1..=ATTEMPTS_MAX {
             let decided = match request.expected_version {
-                Some(expected) if expected != loaded.version => {
-                    Err(Failure::VersionMismatch { actual: loaded.version })
-                }
-                _ => loaded.state.decide(&request.command, context).map_err(Failure::Refused),
+                Some(expected) if expected != loaded.version => Err(Failure::VersionMismatch {
+                    actual: loaded.version,
+                }),
+                _ => loaded
+                    .state
+                    .decide(&request.command, context)
+                    .map_err(Failure::Refused),
             };
             let events = match decided {
                 Ok(events) if !events.is_empty() => events,
@@ -169,12 +190,18 @@ impl<A: Aggregate> Handler<A> {
                 Ok(_) => return Ok(loaded.unchanged(stream, request.id)),
                 Err(refusal) => return Err(refusal),
             };
-            match self.append(stream, request, context, &events, loaded).await? {
+            match self
+                .append(stream, request, context, &events, loaded)
+                .await?
+            {
                 Some(receipt) => return Ok(receipt),
                 None => fresh = true,
             }
+            tokio::time::sleep(pause(request.id, attempt)).await;
         }
-        Err(Failure::Contended { attempts: ATTEMPTS_MAX })
+        Err(Failure::Contended {
+            attempts: ATTEMPTS_MAX,
+        })
     }
 
     /// Writes `events`. No receipt means that another writer was first, and `loaded` has caught up.
@@ -241,6 +268,12 @@ impl<A: Aggregate> Handler<A> {
             Err(AppendError::Unavailable(source)) => Err(Failure::Unavailable(source)),
         }
     }
+}
+
+/// Grows with the attempts, and differs from command to command.
+fn pause(command: CommandId, attempt: usize) -> Duration {
+    let (_, spread) = command.0.as_u64_pair();
+    Duration::from_micros(spread.rotate_left(attempt as u32) % (PAUSE_STEP_US_MAX * attempt as u64))
 }
 
 impl<R> From<ReadError> for Failure<R> {
