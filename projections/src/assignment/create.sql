@@ -1,0 +1,27 @@
+create table {table} (
+    tenant         text collate "C" not null,
+    id             uuid not null,
+    title          text collate "C" not null,
+    description    text,
+    kind           text collate "C" not null,
+    status         text collate "C" not null,
+    group_name     text collate "C" not null,
+    requester      text collate "C" not null,
+    assignee       text collate "C",
+    priority       integer not null,
+    labels         jsonb not null,
+    window_start   timestamptz,
+    window_end     timestamptz,
+    effort_minutes integer,
+    external_ref   text collate "C",
+    outcome        text,
+    hold_reason    text,
+    requested_at   timestamptz not null,
+    updated_at     timestamptz not null,
+    since          timestamptz not null,
+    hand_overs     bigint not null,
+    notes          bigint not null,
+    version        bigint not null,
+    position       bigint not null
+-- Room on each page, so that a change of columns without an index stays on it.
+) with (fillfactor = 80)

@@ -1,0 +1,41 @@
+//! The read side: read models as pure folds of the journal, and everything that carries them.
+//!
+//! All SQL on read models is in this crate. There is no way here to append to the journal, and no
+//! side effect in a model: a rebuild repeats nothing but rows.
+//!
+//! - [`source`]: the port to the journal.
+//! - [`model`], [`fact`], [`table`]: what a read model is.
+//! - [`assignment`], [`assignment_event`], [`workload`], [`command`]: the models, each with its table
+//!   and its queries.
+//! - [`live`]: the one runner, which keeps them at one position; [`rebuild`] fills new tables.
+//! - [`verify`]: folds the whole journal again and compares every row.
+//! - [`query`], [`cursor`], [`positions`], [`read_side`]: how the rows are read.
+//! - [`migrate`](mod@migrate), [`analyst`]: tables of no model, and roles.
+
+pub mod analyst;
+pub mod assignment;
+pub mod assignment_event;
+pub mod command;
+pub mod cursor;
+pub mod fact;
+pub mod live;
+pub mod migrate;
+pub mod model;
+pub mod positions;
+pub mod query;
+mod read;
+pub mod read_side;
+pub mod source;
+pub mod table;
+pub mod verify;
+pub mod workload;
+
+pub use cursor::{Cursor, InvalidCursor};
+pub use live::Projector;
+pub use migrate::{MigrateError, migrate};
+pub use model::Poison;
+pub use positions::{Positions, positions, request_rebuild};
+pub use query::{Found, Page, Paging, QueryError, Reader, UnknownSort};
+pub use read_side::{Behind, ReadSide};
+pub use source::{Source, SourceError};
+pub use verify::verify;
