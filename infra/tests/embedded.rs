@@ -222,7 +222,7 @@ async fn a_program_that_is_missing_or_too_old_is_named_with_every_place_looked_a
         refused.to_string(),
         format!(
             "no usable `nats-server` was found (needed: 2.15 or later); looked at every folder of \
-             `PATH`, `{}` (is 2.9.10, too old), `/nowhere/bin/nats-server` (missing); run `make \
+             `PATH`, `{}` (is 2.9, too old), `/nowhere/bin/nats-server` (missing); run `make \
              setup`, or name one in `LEDGERLINE_NATS_SERVER`",
             old.display()
         )
@@ -246,7 +246,7 @@ async fn a_server_that_fails_shows_the_end_of_its_log() -> TestResult {
         "{message}"
     );
     assert!(
-        message.contains("nats.log") && message.contains("store"),
+        message.contains("nats.log") && message.contains("storage"),
         "{message}"
     );
     until("the other server has ended too", || {

@@ -50,6 +50,10 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
+        // For root below a closed folder the cluster lies elsewhere, and `postgres` is a link.
+        if let Ok(elsewhere) = fs::read_link(self.0.join("postgres")) {
+            fs::remove_dir_all(elsewhere).ok();
+        }
         // A failed test may still have servers in it; what is left is in the temporary folder.
         fs::remove_dir_all(&self.0).ok();
     }
@@ -101,7 +105,8 @@ pub(crate) async fn holder(folder: &Path) -> TestResult<Child> {
 
 /// The servers of `folder` that run. One that has ended has no arguments any more.
 pub(crate) fn processes_of(folder: &Path) -> Vec<i32> {
-    let folder = folder.to_string_lossy();
+    let cluster = folder.join("postgres/data");
+    let places = [folder.to_owned(), cluster.canonicalize().unwrap_or(cluster)];
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     processes
         .filter_map(|entry| {
@@ -109,7 +114,10 @@ pub(crate) fn processes_of(folder: &Path) -> Vec<i32> {
             let name = fs::read_to_string(entry.path().join("comm")).ok()?;
             let arguments = fs::read(entry.path().join("cmdline")).ok()?;
             let is_server = ["postgres", "nats-server"].contains(&name.trim());
-            let named = String::from_utf8_lossy(&arguments).contains(&*folder);
+            let arguments = String::from_utf8_lossy(&arguments).into_owned();
+            let named = places
+                .iter()
+                .any(|place| arguments.contains(&*place.to_string_lossy()));
             (is_server && named).then_some(pid)
         })
         .collect()
