@@ -4,7 +4,7 @@
 use std::io::Read;
 
 use super::input::Input;
-use super::tokens::{Element, Fetch, Fields, Open, Token, Tokens};
+use super::tokens::{Element, Fetch, Fields, HeaderFields, Open, Token, Tokens};
 use super::{
     Attribute, Attributes, Classifier, Event, Extension, Header, Kind, Limits, Malformed,
     MalformedReason, Place, Trace, Value, XesError,
@@ -49,7 +49,10 @@ impl LogReader {
                     done: open.empty,
                 });
             }
-            Token::Open(open) => (open.place, open.fields.name.unwrap_or_default(), false),
+            Token::Open(open) => {
+                let name = open.fields.of_header.and_then(|fields| fields.name);
+                (open.place, name.unwrap_or_default(), false)
+            }
             Token::Close | Token::End => (Place { line: 1, byte: 0 }, String::new(), true),
         };
         let found = if empty || !found.is_empty() {
@@ -258,7 +261,8 @@ impl LogReader {
         budget.attributes_left = self.limits.header_entries_max;
         // A default that cannot be read is none; the events have their own values.
         let globals = self.attributes(open, &mut budget)?.unwrap_or_default();
-        match open.fields.scope.as_deref() {
+        let of_header = open.fields.of_header.as_deref();
+        match of_header.and_then(|fields| fields.scope.as_deref()) {
             Some("trace") => self.header.trace_globals = globals,
             Some("event") => self.header.event_globals = globals,
             // Other scopes are unknown to the standard.
@@ -270,9 +274,9 @@ impl LogReader {
     fn extension(&mut self, open: Open) -> Result<(), XesError> {
         self.pass_over(&open)?;
         self.check_header(self.header.extensions.len(), open.place, "extensions")?;
-        let Fields {
+        let HeaderFields {
             name, prefix, uri, ..
-        } = open.fields;
+        } = *open.fields.of_header.unwrap_or_default();
         self.header.extensions.push(Extension {
             name: name.unwrap_or_default(),
             prefix: prefix.unwrap_or_default(),
@@ -284,7 +288,7 @@ impl LogReader {
     fn classifier(&mut self, open: Open) -> Result<(), XesError> {
         self.pass_over(&open)?;
         self.check_header(self.header.classifiers.len(), open.place, "classifiers")?;
-        let Fields { name, keys, .. } = open.fields;
+        let HeaderFields { name, keys, .. } = *open.fields.of_header.unwrap_or_default();
         self.header.classifiers.push(Classifier {
             name: name.unwrap_or_default(),
             keys: keys.unwrap_or_default(),

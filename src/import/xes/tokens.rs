@@ -47,6 +47,13 @@ pub(super) enum Element {
 pub(super) struct Fields {
     pub(super) key: Option<String>,
     pub(super) value: Option<String>,
+    /// Boxed, since a log has some dozens of them among millions of tags that are moved about.
+    pub(super) of_header: Option<Box<HeaderFields>>,
+}
+
+/// What only tags of the header have, and what an unknown element is called.
+#[derive(Default)]
+pub(super) struct HeaderFields {
     pub(super) scope: Option<String>,
     pub(super) name: Option<String>,
     pub(super) prefix: Option<String>,
@@ -154,10 +161,7 @@ fn open(
     };
     let fields = match element {
         // The root may be anything: its name belongs into the message.
-        Element::Unknown => Fields {
-            name: Some(local.as_ref().to_owned()),
-            ..fields
-        },
+        Element::Unknown => named(fields, local.as_ref()),
         _ => fields,
     };
     Ok(Open {
@@ -196,11 +200,11 @@ fn fields(tag: &BytesStart<'_>, place: Place, limits: &Limits) -> Result<Fields,
         let field = match attribute.key.as_ref() {
             "key" => &mut fields.key,
             "value" => &mut fields.value,
-            "scope" => &mut fields.scope,
-            "name" => &mut fields.name,
-            "prefix" => &mut fields.prefix,
-            "uri" => &mut fields.uri,
-            "keys" => &mut fields.keys,
+            "scope" => &mut fields.of_header.get_or_insert_default().scope,
+            "name" => &mut fields.of_header.get_or_insert_default().name,
+            "prefix" => &mut fields.of_header.get_or_insert_default().prefix,
+            "uri" => &mut fields.of_header.get_or_insert_default().uri,
+            "keys" => &mut fields.of_header.get_or_insert_default().keys,
             _ => continue,
         };
         let value = attribute
@@ -217,6 +221,11 @@ fn fields(tag: &BytesStart<'_>, place: Place, limits: &Limits) -> Result<Fields,
         *field = Some(value.into_owned());
     }
     Ok(fields)
+}
+
+fn named(mut fields: Fields, name: &str) -> Fields {
+    fields.of_header.get_or_insert_default().name = Some(name.to_owned());
+    fields
 }
 
 fn check_encoding(declaration: &BytesDecl<'_>) -> Result<(), XesError> {
