@@ -1,6 +1,5 @@
 # `make run` and `make test` do all their own set-up: Rust, a C compiler, make and python3 with
 # pip are enough. CARGO_TARGET_DIR is respected.
-export PATH := $(PATH):$(CURDIR)/.tools/bin
 
 .PHONY: run test verify bench setup
 
@@ -12,6 +11,7 @@ test: ## every test, on real servers
 	@scripts/setup tests
 	cargo test --workspace
 
+verify: export PATH := $(CURDIR)/.tools/bin:$(PATH)
 verify: ## what has no running server: format, lints, licences, crate edges, docs
 	@scripts/setup deny
 	cargo fmt --all --check
