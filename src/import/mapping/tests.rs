@@ -128,16 +128,17 @@ fn hostile_yaml_is_refused_in_no_time() {
         bomb,
         bomb_in_steps,
         "[".repeat(100_000),
-        "{a: ".repeat(50_000),
-        "- ".repeat(100_000),
+        "{a: ".repeat(30_000),
+        "- ".repeat(60_000),
         format!("a: {}", "\"x".repeat(50_000)),
-        "? ".repeat(100_000),
-        "&a ".repeat(80_000),
-        "x: y\n".repeat(40_000),
-        (0..20_000)
+        "? ".repeat(60_000),
+        "&a ".repeat(40_000),
+        "x: y\n".repeat(25_000),
+        (0..10_000)
             .map(|number| format!("k{number}: v\n"))
             .collect(),
-        "--- a\n".repeat(40_000),
+        "--- a\n".repeat(20_000),
+        "#x\n".repeat(40_000),
         format!("source: {}", "x".repeat(MAPPING_BYTES_MAX)),
         "<<: {source: a}\n".to_owned(),
     ] {
