@@ -3,5 +3,13 @@
 //! Each module implements ports of `commands` and `projections` or serves the composition root. No
 //! rule of the business is here, and nothing here knows HTTP routes.
 
+pub mod ceilings;
+pub mod clock;
+pub mod disk;
+pub mod embedded;
 pub mod keys;
+pub mod nats;
+pub mod postgres;
 pub mod telemetry;
+
+pub use clock::SystemClock;

@@ -1,6 +1,6 @@
 //! What every journal must do: each function is one claim, run against every implementation.
 //!
-//! A test module defines `fn fixture(claim: &str) -> Fixture` and calls
+//! A test module defines `async fn fixture(claim: &str) -> Fixture` and calls
 //! [`journal_contract!`](crate::journal_contract), which makes one test of each claim: so no
 //! implementation can forget one. Fixtures of one log stay apart by their tenants.
 
@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::{Append, AppendError, COMMIT_BYTES_MAX, Journal, ReadError};
 
-/// Makes one test of each claim; `$fixture` is a function from the claim's name to a [`Fixture`].
+/// Makes one test of each claim; `$fixture` is an async function from the claim's name to a [`Fixture`].
 #[macro_export]
 macro_rules! journal_contract {
     ($fixture:path) => {
@@ -42,7 +42,8 @@ macro_rules! journal_contract {
         $(
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $claim() {
-                $crate::journal::contract::$claim($fixture(stringify!($claim))).await;
+                let fixture = $fixture(stringify!($claim)).await;
+                $crate::journal::contract::$claim(fixture).await;
             }
         )+
     };

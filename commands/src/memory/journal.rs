@@ -226,7 +226,7 @@ mod tests {
     use super::*;
     use crate::journal::contract::Fixture;
 
-    fn fixture(claim: &str) -> Fixture {
+    async fn fixture(claim: &str) -> Fixture {
         Fixture::new(Arc::new(MemoryJournal::default()), claim)
     }
 

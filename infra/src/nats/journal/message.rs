@@ -1,0 +1,60 @@
+//! A commit as a message, there and back.
+
+use async_nats::header::{
+    NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_EXPECTED_STREAM, NATS_MESSAGE_ID,
+};
+use async_nats::{HeaderMap, HeaderName, Message};
+use commands::Append;
+use domain::{Chain, Commit, Position};
+
+use super::Settings;
+use crate::nats::subjects;
+
+const CHAIN: HeaderName = HeaderName::from_static("Ledgerline-Chain");
+const TRACE: HeaderName = HeaderName::from_static("traceparent");
+
+/// W3C's `traceparent` has 55 bytes in its first version; later ones may be longer.
+const TRACE_BYTES_MAX: usize = 256;
+
+/// The headers of a commit that is appended.
+pub(super) fn headers(settings: &Settings, append: &Append) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(NATS_MESSAGE_ID, append.id.to_string());
+    headers.insert(
+        NATS_EXPECTED_LAST_SUBJECT_SEQUENCE,
+        append.expected.to_string(),
+    );
+    headers.insert(NATS_EXPECTED_STREAM, settings.stream.as_str());
+    headers.insert(CHAIN, append.chain.to_string());
+    if let Some(trace) = append.trace.as_deref().filter(|trace| is_trace(trace)) {
+        headers.insert(TRACE, trace);
+    }
+    headers
+}
+
+/// A trace that is none is left out: it came from outside, and a commit is worth more than it.
+fn is_trace(trace: &str) -> bool {
+    trace.len() <= TRACE_BYTES_MAX && trace.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// The commit that stands at `sequence`, or what is wrong with it.
+pub(super) fn decode(
+    settings: &Settings,
+    sequence: u64,
+    subject: &str,
+    message: &Message,
+) -> Result<Commit, String> {
+    let stream = subjects::stream_of(&settings.prefix, subject);
+    let stream = stream.ok_or_else(|| format!("subject `{subject}` names no stream"))?;
+    let header = |name| {
+        let headers = message.headers.as_ref()?;
+        headers.get(name).map(|value| value.as_str())
+    };
+    let chain = header(CHAIN).ok_or("header `Ledgerline-Chain` is missing")?;
+    let chain: Chain = chain
+        .parse()
+        .map_err(|error| format!("header `Ledgerline-Chain` {error}"))?;
+    let trace = header(TRACE).map(str::to_owned);
+    Commit::decode(Position(sequence), stream, chain, trace, &message.payload)
+        .map_err(|error| format!("payload is no commit: {error}"))
+}

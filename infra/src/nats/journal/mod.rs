@@ -1,0 +1,125 @@
+//! The journal on JetStream: one message a commit, on one literal subject an aggregate.
+//!
+//! - `message`: a commit as a message, there and back.
+//! - `write`: single appends, and the answers that JetStream gives.
+//! - `group`: many waiting appends as one atomic batch.
+//! - `read`: one stream by direct get, and everything in order.
+//!
+//! Invariants: the expectation is always of the commit's own literal subject, never of a wildcard;
+//! every message carries its command as `Nats-Msg-Id`; nothing is deleted, and the stream's settings
+//! forbid it.
+
+mod group;
+mod message;
+mod read;
+mod write;
+
+use std::time::Duration;
+
+use async_nats::Client;
+use commands::journal::{Append, AppendError, Journal, ReadError};
+use domain::{Commit, Entry, Position, StreamId};
+use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::stream::BoxStream;
+use serde_json::json;
+use tracing::Instrument;
+
+use super::api;
+use super::settings::{SettingsError, Stream};
+use group::Writer;
+
+/// What one message may have: a server's default `max_payload`, headers included.
+const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
+
+/// How long JetStream remembers command ids. It only has to outlast the retries of one request: at any
+/// later time the receipts of the read side know the command.
+const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
+
+/// Which stream, and how often it is kept.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The stream's name; `JOURNAL`.
+    pub stream: String,
+    /// The first token of its subjects; `journal`.
+    pub prefix: String,
+    /// On how many servers; none leaves a stream that exists as it is, and makes a new one with 1.
+    pub replicas: Option<usize>,
+}
+
+/// The journal on one connection. Clones share the queue of appends.
+#[derive(Debug, Clone)]
+pub struct JetStreamJournal {
+    client: Client,
+    settings: Settings,
+    writer: Writer,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            stream: "JOURNAL".to_owned(),
+            prefix: "journal".to_owned(),
+            replicas: None,
+        }
+    }
+}
+
+impl JetStreamJournal {
+    /// Creates or mends the stream, and starts the task that writes groups; the task ends with the
+    /// last clone.
+    ///
+    /// # Errors
+    /// When the stream cannot be made what it must be.
+    pub async fn open(client: Client, settings: Settings) -> Result<Self, SettingsError> {
+        wanted(&settings).ensure(&client).await?;
+        let writer = Writer::start(client.clone(), settings.clone());
+        Ok(Self {
+            client,
+            settings,
+            writer,
+        })
+    }
+}
+
+fn wanted(settings: &Settings) -> Stream {
+    let own = json!({
+        "deny_delete": true,
+        "deny_purge": true,
+        "allow_atomic": true,
+        "max_msg_size": MESSAGE_BYTES_MAX,
+        "duplicate_window": DUPLICATE_WINDOW.as_nanos() as u64,
+    });
+    Stream::new(&settings.stream, &settings.prefix, settings.replicas, own)
+}
+
+impl Journal for JetStreamJournal {
+    fn append(&self, append: Append) -> BoxFuture<'_, Result<Position, AppendError>> {
+        let span = tracing::info_span!(
+            "journal.append",
+            tenant = append.stream.tenant.as_str(),
+            aggregate = append.stream.id.as_str(),
+            command = %append.id,
+        );
+        self.writer.write(append).instrument(span).boxed()
+    }
+
+    fn read_stream(
+        &self,
+        stream: &StreamId,
+        after: Position,
+    ) -> BoxStream<'_, Result<Commit, ReadError>> {
+        read::one(&self.client, &self.settings, stream, after)
+    }
+
+    fn read_all(&self, after: Position) -> BoxStream<'static, Entry> {
+        read::all(self.client.clone(), self.settings.clone(), after)
+    }
+
+    fn head(&self) -> BoxFuture<'_, Result<Position, ReadError>> {
+        async {
+            let last = api::last_sequence(&self.client, &self.settings.stream).await?;
+            Ok(Position(last))
+        }
+        .boxed()
+    }
+}

@@ -1,0 +1,110 @@
+//! Single appends, and the answers that JetStream gives.
+
+use std::time::Duration;
+
+use async_nats::connection::State;
+use async_nats::{Client, Message, Request, RequestError, RequestErrorKind};
+use commands::journal::{Append, AppendError, BoxError, COMMIT_BYTES_MAX};
+use domain::{Position, StreamId};
+
+use super::{Settings, message};
+use crate::nats::api::{self, PubAck, Refusal};
+use crate::nats::subjects;
+
+/// How long JetStream may take to acknowledge: a leader's election, or a disk that is very busy.
+/// Whoever waits longer is told that the outcome is unknown.
+pub(super) const ACK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The subject's last message is not the expected one; the same, for one that is still on its way
+/// through a cluster.
+const WRONG_LAST_SEQUENCE: [u64; 2] = [10_071, 10_164];
+
+/// Larger than the stream's `max_msg_size`.
+const MESSAGE_TOO_LARGE: u64 = 10_054;
+
+#[derive(Debug, thiserror::Error)]
+enum Cause {
+    #[error("no connection to nats")]
+    Disconnected,
+    #[error("JetStream refused: {description} (code `{code}`)")]
+    Refused { code: u64, description: String },
+}
+
+/// Checks the commit itself.
+pub(super) fn check_size(append: &Append) -> Result<(), AppendError> {
+    let bytes = append.payload.len();
+    if bytes > COMMIT_BYTES_MAX {
+        return Err(AppendError::TooLarge {
+            bytes,
+            bytes_max: COMMIT_BYTES_MAX,
+        });
+    }
+    Ok(())
+}
+
+/// Checks that there is a connection: without one, a message would wait in the client, and be written
+/// after its writer has given up.
+pub(super) fn check_connection(client: &Client) -> Result<(), AppendError> {
+    if client.connection_state() == State::Connected {
+        Ok(())
+    } else {
+        Err(AppendError::Unavailable(Cause::Disconnected.into()))
+    }
+}
+
+/// Sends one commit and waits for its acknowledgement.
+pub(super) async fn single(
+    client: &Client,
+    settings: &Settings,
+    append: Append,
+) -> Result<Position, AppendError> {
+    check_connection(client)?;
+    let headers = message::headers(settings, &append);
+    let subject = subjects::of_stream(&settings.prefix, &append.stream);
+    let bytes = append.payload.len();
+    let request = Request::new()
+        .headers(headers)
+        .payload(append.payload)
+        .timeout(Some(ACK_TIMEOUT));
+    let answer = client.send_request(subject, request).await;
+    match acknowledged(answer)? {
+        Ok(ack) if ack.duplicate => Err(AppendError::Duplicate(Position(ack.seq))),
+        Ok(ack) => Ok(Position(ack.seq)),
+        Err(refusal) => Err(refused(refusal, append.stream, bytes)),
+    }
+}
+
+/// What JetStream answered, or why that cannot be told.
+pub(super) fn acknowledged(
+    answer: Result<Message, RequestError>,
+) -> Result<Result<PubAck, Refusal>, AppendError> {
+    match answer {
+        Ok(answer) => {
+            api::stored(&answer.payload).map_err(|error| AppendError::Unknown(error.into()))
+        }
+        Err(error) => Err(match error.kind() {
+            // Nobody took the message, or it never left.
+            RequestErrorKind::NoResponders
+            | RequestErrorKind::InvalidSubject
+            | RequestErrorKind::MaxPayloadExceeded => AppendError::Unavailable(error.into()),
+            RequestErrorKind::TimedOut | RequestErrorKind::Other => {
+                AppendError::Unknown(error.into())
+            }
+        }),
+    }
+}
+
+fn refused(refusal: Refusal, stream: StreamId, bytes: usize) -> AppendError {
+    let Refusal { code, description } = refusal;
+    if WRONG_LAST_SEQUENCE.contains(&code) {
+        return AppendError::Conflict { stream };
+    }
+    if code == MESSAGE_TOO_LARGE {
+        return AppendError::TooLarge {
+            bytes,
+            bytes_max: COMMIT_BYTES_MAX,
+        };
+    }
+    let cause: BoxError = Cause::Refused { code, description }.into();
+    AppendError::Unavailable(cause)
+}

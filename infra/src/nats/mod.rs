@@ -1,0 +1,27 @@
+//! JetStream: the journal, the snapshots and the feed as streams of a NATS server.
+//!
+//! - [`connection`]: how a client connects, and how it gets over losing the connection.
+//! - [`server`]: whether the server is one to trust a journal to.
+//! - [`settings`]: the streams' settings, checked and mended at start.
+//! - [`journal`]: `journal.<tenant>.<category>.<id>`, one message a commit.
+//! - [`snapshots`]: `snapshot.<tenant>.<category>.<id>`, the last message of each subject.
+//! - [`feed`]: `feed.<tenant>.<category>.<event>.<id>`, one CloudEvent a message, and replays.
+//!
+//! What the client library lacks (batch direct get, atomic batches, a consumer that is watched) is
+//! done here on plain messages, after the server's own protocol (ADR-4, 15, 31, 50 of NATS).
+
+mod api;
+pub mod connection;
+mod direct;
+pub mod journal;
+mod ordered;
+mod percent;
+pub mod server;
+pub mod settings;
+pub mod snapshots;
+mod subjects;
+
+pub use api::ApiError;
+pub use connection::connect;
+pub use journal::JetStreamJournal;
+pub use snapshots::JetStreamSnapshots;

@@ -1,0 +1,8 @@
+//! The adapters for JetStream, each claim on a real server of its own.
+
+mod contract;
+mod faults;
+mod group;
+mod server;
+mod settings;
+mod snapshots;
