@@ -10,12 +10,15 @@
 //! - An event is planned as a whole or not at all.
 //!
 //! What it deliberately does not do: put the events of a case into the order of their times. The
-//! order of the log is what its system recorded.
+//! order of the log is what its system recorded. Nor does it know of other cases: [`SeenCases`] does.
 
 mod command;
+mod seen;
 
 #[cfg(test)]
 mod tests;
+
+pub use seen::{CASES_MAX, SeenCases, TooManyCases};
 
 use domain::assignment::{Assignment, Command, Refusal};
 use domain::{Aggregate, Context, Name, Refusal as _, Timestamp};
@@ -113,6 +116,9 @@ pub enum Rejection {
     /// The case has no name.
     #[error("the case has no id: {0}")]
     NoCaseId(Missing),
+    /// An earlier trace of the log has the same name. Found by [`SeenCases`].
+    #[error("the log has an earlier trace of the same case id")]
+    RepeatedCase,
     /// An attribute that a field needs is missing.
     #[error("`{field}` cannot be filled: {missing}")]
     MissingAttribute {
@@ -176,6 +182,7 @@ impl Rejection {
         match self {
             Self::Malformed(_) => "malformed",
             Self::NoCaseId(_) => "no-case-id",
+            Self::RepeatedCase => "repeated-case",
             Self::MissingAttribute { .. } => "missing-attribute",
             Self::InvalidField { .. } => "invalid-field",
             Self::InvalidTime { .. } => "invalid-time",

@@ -263,6 +263,17 @@ fn a_second_plan_of_the_same_log_is_the_same() {
 }
 
 #[test]
+fn a_second_trace_of_one_case_is_rejected_and_not_taken_for_a_repeat() {
+    let mut seen = SeenCases::default();
+    for first in plan_log(&mapping(), TICKETS) {
+        assert_eq!(seen.check(first.clone()), Ok(first));
+    }
+    let again = plan_log(&mapping(), TICKETS).remove(0);
+    let again = seen.check(again).expect("there are few cases");
+    assert_eq!(in_short(&again), ["! repeated-case"; 5]);
+}
+
+#[test]
 fn ids_and_keys_differ_by_source_and_case_and_hold_no_odd_character() {
     let other = Mapping::from_yaml(&MAPPING.replace("source: bpi2013", "source: other"));
     let other = other.expect("a sound mapping");

@@ -440,3 +440,11 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_reader_and_what_it_gives_can_move_to_another_thread() {
+    fn moves<T: Send + 'static>() {}
+    moves::<LogReader>();
+    moves::<Trace>();
+    moves::<XesError>();
+}
