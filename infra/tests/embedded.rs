@@ -103,6 +103,36 @@ async fn nats_syncs_always_and_only_the_owner_can_read_the_secrets() -> TestResu
 }
 
 #[tokio::test]
+async fn a_folder_that_only_its_owner_can_enter_serves_as_well() -> TestResult {
+    let closed = Folder::new("closed")?;
+    fs::set_permissions(closed.path(), PermissionsExt::from_mode(0o700))?;
+    let servers = Servers::start(options(closed.path())?).await?;
+    postgres_as_owner(servers.endpoints())
+        .await?
+        .close()
+        .await?;
+    servers.stop().await;
+    // Run by root, Postgres is another user's and cannot lie in there.
+    let cluster = closed.path().join("postgres");
+    let is_elsewhere = fs::symlink_metadata(&cluster)?.is_symlink();
+    assert_eq!(is_elsewhere, rustix::process::geteuid().is_root());
+
+    // The folder made anew, in the same place, is not in the way of what lies elsewhere.
+    for entry in fs::read_dir(closed.path())?.flatten() {
+        let path = entry.path();
+        let removed = fs::remove_file(&path);
+        removed.or_else(|_| fs::remove_dir_all(&path))?;
+    }
+    let servers = Servers::start(options(closed.path())?).await?;
+    postgres_as_owner(servers.endpoints())
+        .await?
+        .close()
+        .await?;
+    servers.stop().await;
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_second_program_on_the_same_folder_is_refused() -> TestResult {
     let folder = Folder::new("twice")?;
     let servers = Servers::start(options(folder.path())?).await?;

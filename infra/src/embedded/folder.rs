@@ -58,6 +58,10 @@ impl DataFolder {
         Ok(folder)
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub(crate) fn nats(&self) -> PathBuf {
         self.path.join("nats")
     }

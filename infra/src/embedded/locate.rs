@@ -214,6 +214,22 @@ pub fn postgres(
     })
 }
 
+/// Finds the Postgres that a start on `data_folder` would take: see [`postgres`].
+///
+/// # Errors
+/// [`Error::ProgramMissing`] with every place looked at.
+pub fn postgres_for(search: &Search, data_folder: &Path) -> Result<Program, Error> {
+    let cluster = data_folder.join("postgres/data");
+    let account = Account::for_postgres(&cluster);
+    postgres(search, account.as_ref(), cluster_version(&cluster))
+}
+
+/// The major version that made a cluster, if there is one.
+fn cluster_version(cluster: &Path) -> Option<u32> {
+    let version = fs::read_to_string(cluster.join("PG_VERSION")).ok()?;
+    version.trim().parse().ok()
+}
+
 /// The first candidate with which `judge` finds no fault, or every place with its fault.
 fn first_good(
     search: &Search,

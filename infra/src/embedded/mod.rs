@@ -153,8 +153,7 @@ impl Servers {
         let folder = DataFolder::open(&options.data_folder)?;
         let account = Account::for_postgres(&folder.postgres().join("data"));
         let nats_program = locate::nats_server(&options.search)?;
-        let cluster = Postgres::cluster_version(&folder);
-        let postgres_program = locate::postgres(&options.search, account.as_ref(), cluster)?;
+        let postgres_program = locate::postgres_for(&options.search, folder.path())?;
 
         tokio::try_join!(Nats::clear(&folder), Postgres::clear(&folder))?;
         let secrets = Secrets::of(&folder)?;

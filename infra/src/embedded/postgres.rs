@@ -74,12 +74,6 @@ impl Postgres {
         }
     }
 
-    /// The major version that made the cluster, if there is one.
-    pub(crate) fn cluster_version(folder: &DataFolder) -> Option<u32> {
-        let path = folder.postgres().join("data/PG_VERSION");
-        fs::read_to_string(path).ok()?.trim().parse().ok()
-    }
-
     /// Makes the cluster if there is none, and writes its configuration.
     pub(crate) async fn prepare(
         folder: &DataFolder,

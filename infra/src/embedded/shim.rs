@@ -67,13 +67,14 @@ impl DeathSignal {
 impl Shim {
     /// This very program, with `argument` as the word by which its `main` knows the shim.
     ///
-    /// # Errors
-    /// When the path of the running program cannot be read.
-    pub fn of_this_program(argument: &str) -> io::Result<Self> {
-        Ok(Self {
-            program: std::env::current_exe()?,
+    /// It is named by what runs, not by its path: a server that has to be started again days
+    /// later is not to meet another build in the same place, or none.
+    #[must_use]
+    pub fn of_this_program(argument: &str) -> Self {
+        Self {
+            program: "/proc/self/exe".into(),
             arguments: vec![argument.into()],
-        })
+        }
     }
 
     /// The arguments for a server `program`, to be followed by the server's own.

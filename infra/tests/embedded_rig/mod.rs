@@ -78,8 +78,8 @@ pub(crate) fn options(folder: &Path) -> io::Result<Options> {
         postgres_port: None,
         search: Search::of_environment(),
         shim: Shim {
-            program: std::env::current_exe()?,
             arguments: as_test(SHIM),
+            ..Shim::of_this_program(SHIM)
         },
     })
 }
