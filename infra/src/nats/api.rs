@@ -101,18 +101,22 @@ pub(super) async fn ask<T: DeserializeOwned>(
     }
 }
 
-/// The sequence of a stream's last message.
-pub(super) async fn last_sequence(client: &Client, stream: &str) -> Result<u64, ApiError> {
+/// Where a stream stands.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub(super) struct State {
+    pub(super) messages: u64,
+    pub(super) first_seq: u64,
+    pub(super) last_seq: u64,
+}
+
+/// Asks the stream's leader where it stands.
+pub(super) async fn state(client: &Client, stream: &str) -> Result<State, ApiError> {
     #[derive(Deserialize)]
     struct Info {
         state: State,
     }
-    #[derive(Deserialize)]
-    struct State {
-        last_seq: u64,
-    }
     let info: Info = ask(client, &format!("STREAM.INFO.{stream}"), None).await?;
-    Ok(info.state.last_seq)
+    Ok(info.state)
 }
 
 impl From<ApiError> for ReadError {

@@ -13,6 +13,7 @@
 mod api;
 pub mod connection;
 mod direct;
+pub mod feed;
 pub mod journal;
 mod ordered;
 mod percent;
@@ -23,5 +24,6 @@ mod subjects;
 
 pub use api::ApiError;
 pub use connection::connect;
+pub use feed::{JetStreamFeed, NatsReplays};
 pub use journal::JetStreamJournal;
 pub use snapshots::JetStreamSnapshots;

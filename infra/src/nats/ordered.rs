@@ -140,7 +140,10 @@ impl Ordered {
     /// missing at one check must have come by the next.
     async fn check_for_stall(&mut self) {
         let end = match &self.filter {
-            None => api::last_sequence(&self.client, &self.stream).await.ok(),
+            None => {
+                let state = api::state(&self.client, &self.stream).await;
+                state.ok().map(|state| state.last_seq)
+            }
             Some(filter) => {
                 let last = direct::last(&self.client, &self.stream, filter).await;
                 last.ok().flatten().map(|last| last.sequence)

@@ -2,6 +2,7 @@
 
 mod contract;
 mod faults;
+mod feed;
 mod group;
 mod server;
 mod settings;

@@ -117,8 +117,8 @@ impl Journal for JetStreamJournal {
 
     fn head(&self) -> BoxFuture<'_, Result<Position, ReadError>> {
         async {
-            let last = api::last_sequence(&self.client, &self.settings.stream).await?;
-            Ok(Position(last))
+            let state = api::state(&self.client, &self.settings.stream).await?;
+            Ok(Position(state.last_seq))
         }
         .boxed()
     }

@@ -1,0 +1,230 @@
+//! The feed on JetStream: one CloudEvent a message, on `feed.<tenant>.<category>.<event>.<id>`.
+//!
+//! - `cloud_event`: an event as a message, there and back.
+//! - `subscribe`: reading on from any place, for ever.
+//! - `replays`: slices of the journal on subjects of their own.
+//!
+//! Order and exactly-once come from one number: each message says which sequence it expects the stream
+//! to end at, counted on from what the last message was. So many can be under way at once, a second
+//! publisher is refused from its first message on, and what was lost in the middle lets nothing behind
+//! it through.
+
+mod cloud_event;
+mod replays;
+mod subscribe;
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use async_nats::header::{NATS_EXPECTED_LAST_SEQUENCE, NATS_EXPECTED_STREAM};
+use async_nats::{Client, Message, Subscriber};
+use commands::feed::{Feed, FeedEvent, FeedFilter, FeedStart, PublishError};
+use commands::journal::{BoxError, ReadError};
+use domain::{EventPosition, Position};
+use futures_util::StreamExt;
+use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::stream::BoxStream;
+use serde_json::json;
+
+use super::api::{self, STREAM_NOT_FOUND};
+use super::settings::{SettingsError, Stream};
+use super::{direct, subjects};
+
+pub use replays::NatsReplays;
+
+/// How long JetStream may take to acknowledge one message.
+const ACK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Messages under way at once: enough to hide the way to the server, and little to send again.
+const IN_FLIGHT_MAX: usize = 1_000;
+
+/// The sequence keeps duplicates away, so JetStream need not remember ids; a feed that is purged to be
+/// filled again must not be taken for duplicates of itself.
+const DUPLICATE_WINDOW: Duration = Duration::from_millis(100);
+
+/// The stream does not end where the message expects it to.
+const WRONG_LAST_SEQUENCE: [u64; 2] = [10_071, 10_164];
+
+/// The feed on one connection, which may be to an account of its own.
+#[derive(Debug)]
+pub struct JetStreamFeed {
+    client: Client,
+    settings: Settings,
+    /// Where the stream ends, as far as this publisher knows; none after anything went wrong, until
+    /// [`Feed::last`] has looked.
+    end: Mutex<Option<u64>>,
+}
+
+/// Which stream, and how often it is kept.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The stream's name; `FEED`.
+    pub stream: String,
+    /// The first token of its subjects; `feed`.
+    pub prefix: String,
+    /// On how many servers; none leaves a stream that exists as it is, and makes a new one with 1.
+    pub replicas: Option<usize>,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Cause {
+    #[error("where the feed ends is not known: ask for its last event first")]
+    EndUnknown,
+    #[error("no acknowledgement")]
+    Unanswered,
+    #[error("JetStream takes event `{0}` for a duplicate")]
+    Duplicate(EventPosition),
+    #[error("JetStream refused: {description} (code `{code}`)")]
+    Refused { code: u64, description: String },
+    #[error("last message, at `{0}`, is no event")]
+    NoEvent(u64),
+    #[error("last message, at `{0}`, is not there yet")]
+    NotThere(u64),
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            stream: "FEED".to_owned(),
+            prefix: "feed".to_owned(),
+            replicas: None,
+        }
+    }
+}
+
+impl JetStreamFeed {
+    /// Creates or mends the stream.
+    ///
+    /// # Errors
+    /// When the stream cannot be made what it must be.
+    pub async fn open(client: Client, settings: Settings) -> Result<Self, SettingsError> {
+        wanted(&settings).ensure(&client).await?;
+        Ok(Self {
+            client,
+            settings,
+            end: Mutex::default(),
+        })
+    }
+
+    fn set_end(&self, end: Option<u64>) -> Option<u64> {
+        let mut known = self.end.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *known, end)
+    }
+
+    async fn look(&self) -> Result<Option<EventPosition>, BoxError> {
+        let Settings { stream, prefix, .. } = &self.settings;
+        let state = match api::state(&self.client, stream).await {
+            // It was lost while we ran: an empty one is filled from the start.
+            Err(error) if error.is(STREAM_NOT_FOUND) => {
+                wanted(&self.settings).ensure(&self.client).await?;
+                api::state(&self.client, stream).await?
+            }
+            state => state?,
+        };
+        let end = state.last_seq;
+        let last = if state.messages == 0 {
+            None
+        } else {
+            let everything = format!("{prefix}.>");
+            let last = direct::first_from(&self.client, stream, end, &everything).await?;
+            let last = last.ok_or(Cause::NotThere(end))?;
+            Some(cloud_event::position(&last.message).ok_or(Cause::NoEvent(end))?)
+        };
+        self.set_end(Some(end));
+        Ok(last)
+    }
+
+    async fn publish_behind_end(&self, events: Vec<FeedEvent>) -> Result<(), PublishError> {
+        // Only a publish that went well as a whole knows where the stream ends.
+        let end = self
+            .set_end(None)
+            .ok_or_else(|| unavailable(Cause::EndUnknown))?;
+        let inbox = self.client.new_inbox();
+        let acks = self.client.subscribe(inbox.clone()).await;
+        let mut acks = acks.map_err(unavailable)?;
+        let mut acknowledged = 0;
+        for (sent, event) in events.iter().enumerate() {
+            if sent - acknowledged >= IN_FLIGHT_MAX {
+                acknowledge(&mut acks, &events[acknowledged]).await?;
+                acknowledged += 1;
+            }
+            let mut headers = cloud_event::headers(event);
+            headers.insert(NATS_EXPECTED_LAST_SEQUENCE, (end + sent as u64).to_string());
+            headers.insert(NATS_EXPECTED_STREAM, self.settings.stream.as_str());
+            let subject = subjects::of_event(&self.settings.prefix, event);
+            let payload = cloud_event::payload(event);
+            let sending = self.client.publish_with_reply_and_headers(
+                subject,
+                inbox.clone(),
+                headers,
+                payload,
+            );
+            sending.await.map_err(unavailable)?;
+        }
+        for event in &events[acknowledged..] {
+            acknowledge(&mut acks, event).await?;
+        }
+        self.set_end(Some(end + events.len() as u64));
+        Ok(())
+    }
+}
+
+/// Takes the next acknowledgement. They come in the order of the messages, because the stream takes
+/// them one after the other; and where one is refused, so is every later one.
+async fn acknowledge(acks: &mut Subscriber, event: &FeedEvent) -> Result<(), PublishError> {
+    let ack = tokio::time::timeout(ACK_TIMEOUT, acks.next()).await;
+    let Ok(Some(Message {
+        payload,
+        status: None,
+        ..
+    })) = ack
+    else {
+        return Err(unavailable(Cause::Unanswered));
+    };
+    match api::stored(&payload).map_err(unavailable)? {
+        Ok(ack) if ack.duplicate => Err(unavailable(Cause::Duplicate(event.position))),
+        Ok(_) => Ok(()),
+        Err(refusal) if WRONG_LAST_SEQUENCE.contains(&refusal.code) => Err(PublishError::Overtaken),
+        Err(refusal) => Err(unavailable(Cause::Refused {
+            code: refusal.code,
+            description: refusal.description,
+        })),
+    }
+}
+
+fn unavailable(cause: impl Into<BoxError>) -> PublishError {
+    PublishError::Unavailable(cause.into())
+}
+
+fn wanted(settings: &Settings) -> Stream {
+    let own = json!({"duplicate_window": DUPLICATE_WINDOW.as_nanos() as u64});
+    // Whatever a power cut takes is filled again from the journal, so nothing waits for the disk.
+    Stream::new(&settings.stream, &settings.prefix, settings.replicas, own)
+        .wish(json!({"persist_mode": "async"}))
+}
+
+impl Feed for JetStreamFeed {
+    fn last(&self) -> BoxFuture<'_, Result<Option<EventPosition>, ReadError>> {
+        async { self.look().await.map_err(ReadError::Unavailable) }.boxed()
+    }
+
+    fn publish(&self, events: Vec<FeedEvent>) -> BoxFuture<'_, Result<(), PublishError>> {
+        self.publish_behind_end(events).boxed()
+    }
+
+    fn subscribe(
+        &self,
+        filter: FeedFilter,
+        start: FeedStart,
+    ) -> BoxStream<'static, Result<FeedEvent, ReadError>> {
+        subscribe::subscribe(self.client.clone(), self.settings.clone(), filter, start)
+    }
+}
+
+/// Everything up to a commit is before the last place that an event of it could have.
+fn last_of(commit: Position) -> EventPosition {
+    EventPosition {
+        position: commit,
+        index: u32::MAX,
+    }
+}
