@@ -7,7 +7,7 @@
 //! - [`model`], [`fact`], [`table`]: what a read model is.
 //! - [`assignment`], [`assignment_event`], [`workload`], [`command`]: the models, each with its table
 //!   and its queries.
-//! - [`live`]: the one runner, which keeps them at one position; [`rebuild`] fills new tables.
+//! - [`live`]: the one runner, which keeps them at one position.
 //! - [`verify`]: folds the whole journal again and compares every row.
 //! - [`query`], [`cursor`], [`positions`], [`read_side`]: how the rows are read.
 //! - [`migrate`](mod@migrate), [`analyst`]: tables of no model, and roles.
@@ -15,9 +15,14 @@
 pub mod analyst;
 pub mod assignment;
 pub mod assignment_event;
+mod checkpoint;
 pub mod command;
 pub mod cursor;
 pub mod fact;
+mod fold;
+mod hot;
+mod intake;
+mod lease;
 pub mod live;
 pub mod migrate;
 pub mod model;
@@ -25,14 +30,16 @@ pub mod positions;
 pub mod query;
 mod read;
 pub mod read_side;
+mod rebuild;
 pub mod source;
 pub mod table;
 pub mod verify;
 pub mod workload;
 
 pub use cursor::{Cursor, InvalidCursor};
+pub use fold::Model;
 pub use live::Projector;
-pub use migrate::{MigrateError, migrate};
+pub use migrate::{MigrateError, NotMigrated, check_migrated, migrate};
 pub use model::Poison;
 pub use positions::{Positions, positions, request_rebuild};
 pub use query::{Found, Page, Paging, QueryError, Reader, UnknownSort};

@@ -1,29 +1,329 @@
-//! The runner: keeps all live models at one position. Being built: its surface is fixed.
+//! The runner: one reader and one transaction for all live models, so that the read side is at one
+//! position.
+//!
+//! A batch is what has come since the last one: a lone commit goes through at once, and batches
+//! grow by themselves under load. Loading, folding and writing of all models and the move of the
+//! position are one transaction; an error drops everything in memory and begins a new term from
+//! what the database says. There is no state here that the database does not have.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use sqlx::postgres::PgPool;
+use domain::Position;
+use sqlx::Connection;
+use sqlx::postgres::{PgConnection, PgPool};
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument;
 
+use crate::checkpoint::{self, Fenced};
+use crate::fact::Facts;
+use crate::fold::{Model, Poisoned, Slot};
+use crate::intake::Intake;
+use crate::lease::Lease;
+use crate::model::Poison;
+use crate::rebuild::{self, Rebuilder};
 use crate::source::Source;
+
+/// How many commits one transaction takes: enough for the statements' own cost not to matter, and
+/// little enough to be visible soon.
+const BATCH_COMMITS_MAX: usize = 2_000;
+
+/// The first and the longest wait after an error; each is twice the one before.
+const RETRY_MS: (u64, u64) = (100, 3_000);
+
+/// How long a rebuild may hold the runner while it folds the last commits and swaps the tables.
+const HAND_OVER_MS_MAX: u64 = 30_000;
 
 /// Runs the read side: one process is in office, every other stands by.
 pub struct Projector {
     pool: PgPool,
     source: Arc<dyn Source>,
+    models: Vec<Model>,
+}
+
+/// A rebuild that is ready: it folds the rest while the runner stands still.
+pub(crate) struct HandOver {
+    /// Where the runner stands, and how to let it go on.
+    pub(crate) stands: oneshot::Sender<(Position, oneshot::Sender<HandedOver>)>,
+}
+
+/// What became of a rebuild.
+pub(crate) enum HandedOver {
+    /// The model stands where the runner does: it is live.
+    Live(Box<dyn Slot>),
+    /// The model serves a new table but cannot go on.
+    Stopped(&'static str),
+}
+
+/// Why a term of office ended.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error("another runner has moved the read side")]
+    Fenced,
+    #[error("the lease may be somebody else's")]
+    LeaseLost,
+    #[error("the source of commits ended")]
+    SourceEnded,
+    #[error("a rebuild held the runner for too long")]
+    HandOverTooLong,
+    /// Not an end: the commit is found, and the model stopped before it.
+    #[error("read model `{}` has a row that cannot be stored", .0.name())]
+    Unstorable(Model, #[source] sqlx::Error),
+    #[error("the database failed")]
+    Database(#[from] sqlx::Error),
+}
+
+impl From<Fenced> for Ended {
+    fn from(_: Fenced) -> Self {
+        Self::Fenced
+    }
+}
+
+/// A runner in office.
+struct Runner {
+    conn: PgConnection,
+    term: i64,
+    position: Position,
+    live: Vec<Box<dyn Slot>>,
 }
 
 impl Projector {
     /// All models of this crate, fed from `source` into the database of `pool`, which must have been
-    /// migrated.
+    /// migrated. Besides what queries take, the runner takes three connections out of the pool, and
+    /// one more while it rebuilds.
     #[must_use]
     pub fn new(pool: PgPool, source: Arc<dyn Source>) -> Self {
-        Self { pool, source }
+        Self {
+            pool,
+            source,
+            models: Model::all(),
+        }
     }
 
-    /// Runs until `stop`. Gets over every error by itself.
-    pub async fn run(self, stop: CancellationToken) {
-        let _both = (self.pool, self.source);
-        stop.cancelled().await;
+    /// The same with other models.
+    #[must_use]
+    pub fn with_models(self, models: Vec<Model>) -> Self {
+        Self { models, ..self }
     }
+
+    /// Runs until `stop`. Gets over every error by itself, and may be dropped at any point.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut retry_ms = RETRY_MS.0;
+        loop {
+            let begun = Instant::now();
+            let ended = tokio::select! {
+                () = stop.cancelled() => return,
+                ended = self.term() => ended,
+            };
+            // A term that held for a while had no lasting trouble.
+            if begun.elapsed() > Duration::from_millis(RETRY_MS.1) {
+                retry_ms = RETRY_MS.0;
+            }
+            metrics::counter!("ledgerline_projection_terms_ended_total").increment(1);
+            tracing::warn!(
+                error = &ended as &dyn std::error::Error,
+                retry_ms,
+                "term of the projector ended"
+            );
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(Duration::from_millis(retry_ms)) => {}
+            }
+            retry_ms = (retry_ms * 2).min(RETRY_MS.1);
+        }
+    }
+
+    /// One term of office, from standing by to its end.
+    async fn term(&self) -> Ended {
+        match self.hold_office().await {
+            Ok(never) => match never {},
+            Err(ended) => ended,
+        }
+    }
+
+    async fn hold_office(&self) -> Result<std::convert::Infallible, Ended> {
+        let lease = Lease::acquire(&self.pool).await?;
+        let mut conn = checkpoint::connection(&self.pool).await?;
+        let term = checkpoint::take_office(&mut conn, &self.models).await?;
+        tracing::info!(
+            term = term.number, position = term.position.0, live = ?term.live, pending = ?term.pending,
+            "read side begins"
+        );
+        let reads = self.models.iter().map(Model::reads).collect();
+        let mut intake = Intake::open(&*self.source, term.position, reads);
+        let (hand_over, mut hand_overs) = mpsc::channel(1);
+        let rebuilder = Rebuilder {
+            pool: self.pool.clone(),
+            source: Arc::clone(&self.source),
+            models: self.models.clone(),
+            term: term.number,
+            hand_over,
+        };
+        let _rebuilds = AbortOnDropHandle::new(tokio::spawn(rebuild::run(rebuilder, term.pending)));
+        let slot = |model: &Model| model.slot(model.name().to_owned());
+        let mut runner = Runner {
+            conn,
+            term: term.number,
+            position: term.position,
+            live: term.live.iter().map(slot).collect(),
+        };
+        runner.count_stopped(self.models.len());
+        loop {
+            tokio::select! {
+                biased;
+                () = lease.lost.cancelled() => return Err(Ended::LeaseLost),
+                Some(hand_over) = hand_overs.recv() => {
+                    runner.stand_still(hand_over).await?;
+                    runner.count_stopped(self.models.len());
+                }
+                batch = intake.batch(BATCH_COMMITS_MAX, Position(u64::MAX)) => {
+                    let batch = batch.ok_or(Ended::SourceEnded)?;
+                    let span = tracing::info_span!(
+                        "projection.apply",
+                        from = runner.position.0,
+                        to = last(&batch.facts).0,
+                        entries = batch.facts.len(),
+                    );
+                    runner.take(&batch.facts).instrument(span).await?;
+                    runner.count_stopped(self.models.len());
+                }
+            }
+        }
+    }
+}
+
+impl Runner {
+    /// Takes `facts` into every live model. A row that Postgres will not store is poison as well:
+    /// its commit is found by taking one at a time, and stops the model.
+    async fn take(&mut self, facts: &[Facts]) -> Result<(), Ended> {
+        match self.apply(facts).await {
+            Err(Ended::Unstorable(model, error)) => {
+                tracing::debug!(model = model.name(), %error, "a row cannot be stored");
+                self.live.iter_mut().for_each(|slot| slot.forget());
+            }
+            applied => return applied,
+        }
+        for one in facts.chunks(1) {
+            while let Err(ended) = self.apply(one).await {
+                let Ended::Unstorable(model, error) = ended else {
+                    return Err(ended);
+                };
+                self.live.iter_mut().for_each(|slot| slot.forget());
+                let poisoned = Poisoned {
+                    position: last(one),
+                    poison: Poison::from_error(&error),
+                };
+                checkpoint::stop(&mut self.conn, &model, &poisoned).await?;
+                self.drop_stopped(&model, &poisoned);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes `facts` into every live model, in one transaction.
+    async fn apply(&mut self, facts: &[Facts]) -> Result<(), Ended> {
+        let begun = Instant::now();
+        let to = last(facts);
+        let mut rows = 0;
+        let mut stopped: Vec<(Model, Poisoned)> = Vec::new();
+        let mut tx = self.conn.begin().await?;
+        checkpoint::advance(&mut tx, self.term, self.position, to).await??;
+        for slot in &mut self.live {
+            let model = slot.model();
+            let folded = slot.fold(&mut tx, facts).await;
+            let folded = folded.map_err(|error| match is_unstorable(&error) {
+                true => Ended::Unstorable(model, error),
+                false => Ended::Database(error),
+            })?;
+            rows += folded.rows;
+            if let Some(poisoned) = folded.poisoned {
+                checkpoint::stop(&mut tx, &model, &poisoned).await?;
+                stopped.push((model, poisoned));
+            }
+        }
+        tx.commit().await?;
+        self.position = to;
+        for (model, poisoned) in &stopped {
+            self.drop_stopped(model, poisoned);
+        }
+        observe(facts, rows, begun);
+        Ok(())
+    }
+
+    fn drop_stopped(&mut self, model: &Model, poisoned: &Poisoned) {
+        tracing::error!(
+            model = model.name(), position = poisoned.position.0, reason = %poisoned.poison,
+            "read model stopped: it cannot take a commit"
+        );
+        self.live.retain(|slot| slot.model().name() != model.name());
+    }
+
+    /// Stands still while a rebuild takes the last steps, and takes its model up.
+    async fn stand_still(&mut self, hand_over: HandOver) -> Result<(), Ended> {
+        let (go_on, done) = oneshot::channel();
+        if hand_over.stands.send((self.position, go_on)).is_err() {
+            return Ok(());
+        }
+        let limit = Duration::from_millis(HAND_OVER_MS_MAX);
+        match tokio::time::timeout(limit, done).await {
+            Err(_) => Err(Ended::HandOverTooLong),
+            // The rebuild failed, and has changed nothing.
+            Ok(Err(_)) => Ok(()),
+            Ok(Ok(HandedOver::Live(slot))) => {
+                self.live
+                    .retain(|live| live.model().name() != slot.model().name());
+                self.live.push(slot);
+                Ok(())
+            }
+            Ok(Ok(HandedOver::Stopped(name))) => {
+                self.live.retain(|live| live.model().name() != name);
+                Ok(())
+            }
+        }
+    }
+
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a gauge is a float, and models are few"
+    )]
+    fn count_stopped(&self, models: usize) {
+        let stopped = models.saturating_sub(self.live.len());
+        metrics::gauge!("ledgerline_projection_stopped_models").set(stopped as f64);
+    }
+}
+
+/// Measures what a batch took, and leaves one line a commit for whoever follows a trace.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "gauges and histograms are floats"
+)]
+fn observe(batch: &[Facts], rows: usize, begun: Instant) {
+    metrics::histogram!("ledgerline_projection_batch_commits").record(batch.len() as f64);
+    metrics::histogram!("ledgerline_projection_batch_rows").record(rows as f64);
+    metrics::histogram!("ledgerline_projection_apply_seconds").record(begun.elapsed());
+    metrics::counter!("ledgerline_projection_commits_total").increment(batch.len() as u64);
+    metrics::gauge!("ledgerline_projection_position").set(last(batch).0 as f64);
+    if tracing::enabled!(tracing::Level::DEBUG) {
+        for commit in batch.iter().filter_map(Facts::commit) {
+            tracing::debug!(
+                position = commit.position.0, stream = %commit.stream, command = %commit.id(),
+                trace = commit.trace.as_deref(), "projected"
+            );
+        }
+    }
+}
+
+/// Where the last of `facts` stands.
+fn last(facts: &[Facts]) -> Position {
+    facts.last().map_or(Position::START, Facts::position)
+}
+
+/// Whether Postgres will never store this, however often it is tried.
+pub(crate) fn is_unstorable(error: &sqlx::Error) -> bool {
+    /// The classes of `data exception`, `integrity constraint violation`, `program limit exceeded`.
+    const CLASSES: [&str; 3] = ["22", "23", "54"];
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| CLASSES.iter().any(|class| code.starts_with(class)))
 }

@@ -104,3 +104,21 @@ pub async fn request_rebuild(pool: &PgPool, name: &str) -> Result<bool, QueryErr
         .await?;
     Ok(asked.rows_affected() > 0)
 }
+
+impl crate::Reader {
+    /// [`positions`], through this reader's connections.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn positions(&self) -> Result<Positions, QueryError> {
+        positions(self.pool()).await
+    }
+
+    /// [`request_rebuild`], through this reader's connections.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn request_rebuild(&self, name: &str) -> Result<bool, QueryError> {
+        request_rebuild(self.pool(), name).await
+    }
+}

@@ -42,8 +42,10 @@ impl ReadSide {
         let follower = tokio::spawn(async move {
             loop {
                 if let Err(error) = listen(&pool, &sender).await {
-                    let error: &dyn std::error::Error = &error;
-                    tracing::warn!(error, "follow the read side");
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "follow the read side"
+                    );
                 }
                 tokio::time::sleep(Duration::from_millis(RETRY_MS)).await;
             }

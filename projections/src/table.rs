@@ -6,6 +6,8 @@
 //!
 //! Every identifier in the SQL comes from the constants of a model, never from data.
 
+use std::sync::Arc;
+
 use domain::Timestamp;
 use serde::Serialize;
 use sqlx::encode::{Encode, IsNull};
@@ -235,7 +237,8 @@ impl Table {
 
 /// SQL made of a model's constants and of literals in this crate: no data can be in it.
 pub(crate) fn safe(sql: String) -> SqlStr {
-    sqlx::SqlSafeStr::into_sql_str(AssertSqlSafe(sql))
+    // Shared, so that a statement that runs for every batch is not copied for each.
+    sqlx::SqlSafeStr::into_sql_str(AssertSqlSafe(Arc::<str>::from(sql)))
 }
 
 fn names(columns: &[Column]) -> String {
@@ -459,6 +462,11 @@ impl CopyRows {
 
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.buffer
+    }
+
+    /// Takes back what was pushed behind `bytes`.
+    pub(crate) fn cut(&mut self, bytes: usize) {
+        self.buffer.truncate(bytes);
     }
 
     pub(crate) fn clear(&mut self) {

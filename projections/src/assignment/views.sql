@@ -2,7 +2,7 @@ create or replace view analytics.assignment with (security_invoker = true) as
 select tenant, id, title, description, kind, status, group_name, requester, assignee, priority,
        labels, window_start, window_end, effort_minutes, external_ref, outcome, hold_reason,
        requested_at, updated_at, since, hand_overs, notes, version, position
-from assignment;
+from {table};
 grant select on analytics.assignment to ledgerline_analyst;
 comment on view analytics.assignment is 'one row an assignment, as it stands now';
 comment on column analytics.assignment.status is 'queued, assigned, in_progress, on_hold, completed, closed or cancelled';

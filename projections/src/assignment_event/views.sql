@@ -1,7 +1,7 @@
 create or replace view analytics.assignment_event with (security_invoker = true) as
 select tenant, id, version, position, index, type, v, data::jsonb as data, at,
        coalesce(occurred_at, at) as happened_at, principal, on_behalf_of, command, correlation, causation
-from assignment_event;
+from {table};
 grant select on analytics.assignment_event to ledgerline_analyst;
 comment on view analytics.assignment_event is 'one row an event of an assignment: the audit trail';
 comment on column analytics.assignment_event.id is 'the assignment';

@@ -1,6 +1,6 @@
 create or replace view analytics.command with (security_invoker = true) as
 select tenant, id, category, stream, position, version, events, principal, at
-from command;
+from {table};
 grant select on analytics.command to ledgerline_analyst;
 comment on view analytics.command is 'one row a command that was committed';
 comment on column analytics.command.stream is 'the id of the aggregate that it changed';

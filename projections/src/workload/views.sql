@@ -5,7 +5,7 @@ select tenant, dimension, name, queued + assigned as open, in_progress, on_hold,
        in_progress_us / 1e6 as in_progress_seconds, on_hold_us / 1e6 as on_hold_seconds,
        completed_us / 1e6 as completed_seconds, closed_us / 1e6 as closed_seconds,
        cancelled_us / 1e6 as cancelled_seconds
-from workload;
+from {table};
 grant select on analytics.workload to ledgerline_analyst;
 comment on view analytics.workload is 'one row a person and one a group: what they have, and what time it took them';
 comment on column analytics.workload.dimension is 'person or group';

@@ -1,0 +1,6 @@
+with moved as (
+    update read_side set position = $2, updated_at = now()
+    where position = $1 and term = $3
+    returning position
+)
+select pg_notify('read_side', position::text) from moved

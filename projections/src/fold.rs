@@ -1,0 +1,553 @@
+//! Folding: one read model at work on one table.
+//!
+//! Loads the rows that a batch touches and that are not in memory, folds, and writes every row that
+//! changed once. The caller brings the transaction; when that fails the folding must [forget]
+//! (`Slot::forget`) what it has in memory, which is then ahead of the table.
+
+use domain::Position;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use sqlx::{PgConnection, SqlStr};
+
+use crate::fact::{Fact, Facts};
+use crate::hot::Hot;
+use crate::model::{Key, Poison, ReadModel, Reads, Row, Rows};
+use crate::table::{Columns, CopyRows, Table, safe};
+
+/// How many rows of a model stay in memory between batches: some 20 MB of assignments.
+const HOT_ROWS_MAX: usize = 20_000;
+
+/// How many rows one statement writes: past some thousands a larger one is no faster.
+const STATEMENT_ROWS_MAX: usize = 5_000;
+
+/// How many bytes one statement writes.
+const STATEMENT_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// How many rows a rebuild holds in memory before it writes them: some 100 MB of assignments.
+pub(crate) const FILL_ROWS_MAX: usize = 150_000;
+
+/// How many bytes of finished rows a rebuild holds before it copies them.
+const FILL_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// How many bytes go to `COPY` in one message.
+const COPY_BYTES: usize = 256 * 1024;
+
+/// A read model, whichever it is.
+#[derive(Clone, Copy)]
+pub struct Model {
+    table: &'static Table,
+    version: u32,
+    reads: Reads,
+    slot: fn(String) -> Box<dyn Slot>,
+    proof: fn() -> Box<dyn crate::verify::Proof>,
+}
+
+/// What came of a batch.
+#[derive(Debug, Default)]
+pub(crate) struct Folded {
+    /// How many rows were written.
+    pub(crate) rows: usize,
+    /// The fact that could not be taken: everything before its commit was.
+    pub(crate) poisoned: Option<Poisoned>,
+}
+
+/// Where and why a model stops.
+#[derive(Debug, Clone)]
+pub(crate) struct Poisoned {
+    /// The commit that cannot be taken.
+    pub(crate) position: Position,
+    pub(crate) poison: Poison,
+}
+
+/// A model at work on a table.
+pub(crate) trait Slot: Send {
+    fn model(&self) -> Model;
+
+    /// Folds `batch` and writes the rows, in the transaction of `conn`.
+    fn fold<'a>(
+        &'a mut self,
+        conn: &'a mut PgConnection,
+        batch: &'a [Facts],
+    ) -> BoxFuture<'a, Result<Folded, sqlx::Error>>;
+
+    /// Folds `batch` into a table that nobody reads yet, and writes when memory is full.
+    fn fill<'a>(
+        &'a mut self,
+        conn: &'a mut PgConnection,
+        batch: &'a [Facts],
+    ) -> BoxFuture<'a, Result<Folded, sqlx::Error>>;
+
+    /// Writes what is still in memory, and makes the table fit to serve.
+    fn finish<'a>(
+        &'a mut self,
+        conn: &'a mut PgConnection,
+    ) -> BoxFuture<'a, Result<(), sqlx::Error>>;
+
+    /// Drops what is in memory.
+    fn forget(&mut self);
+}
+
+impl Model {
+    /// The model `M`.
+    #[must_use]
+    pub fn of<M: ReadModel>() -> Self {
+        Self {
+            table: M::TABLE,
+            version: M::VERSION,
+            reads: M::READS,
+            slot: |name| Box::new(Folding::<M>::new(name)),
+            proof: || crate::verify::proof::<M>(),
+        }
+    }
+
+    /// Every model of this crate.
+    #[must_use]
+    pub fn all() -> Vec<Self> {
+        vec![
+            Self::of::<crate::assignment::Model>(),
+            Self::of::<crate::assignment_event::Model>(),
+            Self::of::<crate::workload::Model>(),
+            Self::of::<crate::command::Model>(),
+        ]
+    }
+
+    /// Its name, which is also its table's.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.table.name
+    }
+
+    /// The version of its table and fold.
+    #[must_use]
+    pub fn version(&self) -> u32 {
+        self.version
+    }
+
+    pub(crate) fn table(&self) -> &'static Table {
+        self.table
+    }
+
+    pub(crate) fn reads(&self) -> Reads {
+        self.reads
+    }
+
+    pub(crate) fn slot(&self, table: String) -> Box<dyn Slot> {
+        (self.slot)(table)
+    }
+
+    pub(crate) fn proof(&self) -> Box<dyn crate::verify::Proof> {
+        (self.proof)()
+    }
+}
+
+impl std::fmt::Debug for Model {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} v{}", self.name(), self.version)
+    }
+}
+
+/// One row in memory.
+#[derive(Debug)]
+struct Cell<R> {
+    row: Option<R>,
+    /// Whether the table has a row of this key.
+    stored: bool,
+    changed: bool,
+}
+
+struct Folding<M: ReadModel> {
+    name: String,
+    sql: Statements,
+    hot: Hot<M::Key, Cell<M::Row>>,
+    changed: Vec<M::Key>,
+    /// Rows to write, of a model whose rows never change.
+    once: Columns,
+    copy: CopyRows,
+    /// What a filled table has so far.
+    filled: Filled,
+}
+
+#[derive(Debug, Default)]
+struct Filled {
+    rows: bool,
+    key: bool,
+}
+
+struct Statements {
+    load: SqlStr,
+    upsert: SqlStr,
+    insert_new: SqlStr,
+    delete: SqlStr,
+}
+
+/// What a fact touches: which of the batch, the fact, the row.
+type Touched<'a, K> = (usize, Fact<'a>, K);
+
+/// Which of the batch could not be taken, and why.
+type Stuck = (usize, Poison);
+
+impl<M: ReadModel> Folding<M> {
+    fn new(name: String) -> Self {
+        Self {
+            sql: Statements::new(M::TABLE, &name),
+            name,
+            hot: Hot::new(),
+            changed: Vec::new(),
+            once: Columns::new(M::TABLE.columns),
+            copy: CopyRows::new(M::TABLE.columns),
+            filled: Filled::default(),
+        }
+    }
+
+    /// Calls `fold` on the whole batch, or on what comes before the fact that cannot be taken.
+    fn touched<'a>(batch: &'a [Facts]) -> (Vec<Touched<'a, M::Key>>, Option<Stuck>) {
+        let mut touched = Vec::with_capacity(batch.len());
+        for (index, facts) in batch.iter().enumerate() {
+            if let Err(poison) = Self::touch(index, facts, &mut touched) {
+                touched.retain(|(other, _, _)| *other < index);
+                return (touched, Some((index, poison)));
+            }
+        }
+        (touched, None)
+    }
+
+    fn touch<'a>(
+        index: usize,
+        facts: &'a Facts,
+        touched: &mut Vec<Touched<'a, M::Key>>,
+    ) -> Result<(), Poison> {
+        for fact in facts.of(M::READS)? {
+            for key in M::keys(&fact)? {
+                touched.push((index, fact, key));
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes sure that every touched row is in memory.
+    async fn admit(
+        &mut self,
+        conn: &mut PgConnection,
+        touched: &[Touched<'_, M::Key>],
+        may_be_stored: bool,
+    ) -> Result<(), sqlx::Error> {
+        let mut missing = Columns::new(M::TABLE.key());
+        for (_, fact, key) in touched {
+            let absent = || Cell {
+                row: None,
+                stored: false,
+                changed: false,
+            };
+            if self.hot.admit(key, absent) && may_be_stored && !M::begins(fact, key) {
+                missing.push(|out| key.write(out));
+            }
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        self.add_key(conn).await?;
+        let keys = missing.take().map_err(sqlx::Error::Encode)?;
+        let rows = sqlx::query_with(self.sql.load.clone(), keys)
+            .fetch_all(conn)
+            .await?;
+        for row in &rows {
+            let row = M::Row::read(row)?;
+            if let Some(cell) = self.hot.get_mut(&row.key()) {
+                cell.row = Some(row);
+                cell.stored = true;
+            }
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, touched: Vec<Touched<'_, M::Key>>) -> Result<(), Stuck> {
+        for (index, fact, key) in touched {
+            let cell = self
+                .hot
+                .get_mut(&key)
+                .expect("every touched row was admitted");
+            M::apply(&mut cell.row, &key, &fact).map_err(|poison| (index, poison))?;
+            if !cell.changed {
+                cell.changed = true;
+                self.changed.push(key);
+            }
+        }
+        Ok(())
+    }
+
+    /// Folds rows that never change: each goes to `write` at once.
+    fn apply_once(
+        touched: Vec<Touched<'_, M::Key>>,
+        mut write: impl FnMut(&M::Row),
+    ) -> Result<(), Stuck> {
+        for (index, fact, key) in touched {
+            let mut row = None;
+            M::apply(&mut row, &key, &fact).map_err(|poison| (index, poison))?;
+            if let Some(row) = &row {
+                write(row);
+            }
+        }
+        Ok(())
+    }
+
+    async fn fold_batch(
+        &mut self,
+        conn: &mut PgConnection,
+        batch: &[Facts],
+    ) -> Result<Folded, sqlx::Error> {
+        let mut end = batch.len();
+        let mut stuck = None;
+        loop {
+            let (touched, untouchable) = Self::touched(&batch[..end]);
+            stuck = untouchable.or(stuck);
+            let applied = match M::ROWS {
+                Rows::Folded => {
+                    self.admit(conn, &touched, true).await?;
+                    self.apply(touched)
+                }
+                Rows::Once => Self::apply_once(touched, |row| self.once.push(|out| row.write(out))),
+            };
+            let Err((index, poison)) = applied else { break };
+            // Nothing is written yet: the rows are read again, and folded up to the commit before.
+            self.forget();
+            end = index;
+            stuck = Some((index, poison));
+        }
+        let rows = match M::ROWS {
+            Rows::Folded => self.write_changed(conn).await?,
+            Rows::Once => self.write_once(conn).await?,
+        };
+        self.hot.trim(HOT_ROWS_MAX);
+        Ok(Folded {
+            rows,
+            poisoned: poisoned(batch, stuck),
+        })
+    }
+
+    async fn write_changed(&mut self, conn: &mut PgConnection) -> Result<usize, sqlx::Error> {
+        let mut written = 0;
+        let mut upserts = Columns::new(M::TABLE.columns);
+        let mut deletes = Columns::new(M::TABLE.key());
+        for key in std::mem::take(&mut self.changed) {
+            let cell = self.hot.get_mut(&key).expect("a changed row is in memory");
+            cell.changed = false;
+            match &cell.row {
+                Some(row) => upserts.push(|out| row.write(out)),
+                None if cell.stored => deletes.push(|out| key.write(out)),
+                None => {}
+            }
+            cell.stored = cell.row.is_some();
+            written += execute_full(conn, &self.sql.upsert, &mut upserts).await?;
+        }
+        written += execute(conn, &self.sql.upsert, &mut upserts).await?;
+        written += execute(conn, &self.sql.delete, &mut deletes).await?;
+        Ok(written)
+    }
+
+    async fn write_once(&mut self, conn: &mut PgConnection) -> Result<usize, sqlx::Error> {
+        execute(conn, &self.sql.insert_new, &mut self.once).await
+    }
+
+    async fn fill_batch(
+        &mut self,
+        conn: &mut PgConnection,
+        batch: &[Facts],
+    ) -> Result<Folded, sqlx::Error> {
+        let (touched, mut stuck) = Self::touched(batch);
+        let before = self.copy.bytes().len();
+        let applied = match M::ROWS {
+            Rows::Folded => {
+                self.admit(conn, &touched, self.filled.rows).await?;
+                self.apply(touched)
+            }
+            Rows::Once => {
+                let copy = &mut self.copy;
+                Self::apply_once(touched, |row| copy.push(|out| row.write(out)))
+            }
+        };
+        if let Err(applied) = applied {
+            stuck = Some(applied);
+            self.copy.cut(before);
+        }
+        if stuck.is_some() {
+            return Ok(Folded {
+                rows: 0,
+                poisoned: poisoned(batch, stuck),
+            });
+        }
+        let mut rows = 0;
+        if self.hot.len() > FILL_ROWS_MAX || self.copy.bytes().len() > FILL_BYTES_MAX {
+            rows = self.flush(conn).await?;
+        }
+        Ok(Folded {
+            rows,
+            poisoned: None,
+        })
+    }
+
+    /// Writes everything that is in memory: new rows by `COPY`, others over those that are there.
+    async fn flush(&mut self, conn: &mut PgConnection) -> Result<usize, sqlx::Error> {
+        let mut written = 0;
+        let mut upserts = Columns::new(M::TABLE.columns);
+        let mut deletes = Columns::new(M::TABLE.key());
+        if self
+            .hot
+            .iter_mut()
+            .any(|(_, cell)| cell.changed && cell.stored)
+        {
+            self.add_key(conn).await?;
+            for (key, cell) in self.hot.iter_mut() {
+                if !cell.changed || !cell.stored {
+                    continue;
+                }
+                cell.changed = false;
+                match &cell.row {
+                    Some(row) => upserts.push(|out| row.write(out)),
+                    None => deletes.push(|out| key.write(out)),
+                }
+                written += execute_full(conn, &self.sql.upsert, &mut upserts).await?;
+            }
+            written += execute(conn, &self.sql.upsert, &mut upserts).await?;
+            written += execute(conn, &self.sql.delete, &mut deletes).await?;
+        }
+        let mut copy = conn.copy_in_raw(&M::TABLE.copy(&self.name)).await?;
+        copy.send(CopyRows::HEADER).await?;
+        for (_, cell) in self.hot.iter_mut().filter(|(_, cell)| cell.changed) {
+            if let Some(row) = &cell.row {
+                self.copy.push(|out| row.write(out));
+            }
+            if self.copy.bytes().len() > COPY_BYTES {
+                copy.send(self.copy.bytes()).await?;
+                self.copy.clear();
+            }
+        }
+        copy.send(self.copy.bytes()).await?;
+        copy.send(CopyRows::TRAILER).await?;
+        self.copy.clear();
+        written += usize::try_from(copy.finish().await?).unwrap_or(usize::MAX);
+        self.filled.rows |= written > 0;
+        self.hot.clear();
+        self.changed.clear();
+        Ok(written)
+    }
+
+    /// Adds the primary key to a table that is being filled, when it is first needed.
+    async fn add_key(&mut self, conn: &mut PgConnection) -> Result<(), sqlx::Error> {
+        if self.filled.key || self.name == M::TABLE.name {
+            return Ok(());
+        }
+        /// Two rows of one key, which only rows that are written once can have.
+        const UNIQUE_VIOLATION: &str = "23505";
+        let added = sqlx::raw_sql(M::TABLE.add_key(&self.name))
+            .execute(&mut *conn)
+            .await;
+        match added {
+            Err(sqlx::Error::Database(error))
+                if error.code().as_deref() == Some(UNIQUE_VIOLATION) =>
+            {
+                sqlx::raw_sql(M::TABLE.keep_first(&self.name))
+                    .execute(&mut *conn)
+                    .await?;
+                sqlx::raw_sql(M::TABLE.add_key(&self.name))
+                    .execute(&mut *conn)
+                    .await?;
+            }
+            added => {
+                added?;
+            }
+        }
+        self.filled.key = true;
+        Ok(())
+    }
+
+    async fn finish_fill(&mut self, conn: &mut PgConnection) -> Result<(), sqlx::Error> {
+        self.flush(conn).await?;
+        self.add_key(conn).await?;
+        sqlx::raw_sql(M::TABLE.script(M::TABLE.serve, &self.name))
+            .execute(&mut *conn)
+            .await?;
+        sqlx::raw_sql(safe(format!("analyze {}", self.name)))
+            .execute(&mut *conn)
+            .await?;
+        Ok(())
+    }
+}
+
+impl<M: ReadModel> Slot for Folding<M> {
+    fn model(&self) -> Model {
+        Model::of::<M>()
+    }
+
+    fn fold<'a>(
+        &'a mut self,
+        conn: &'a mut PgConnection,
+        batch: &'a [Facts],
+    ) -> BoxFuture<'a, Result<Folded, sqlx::Error>> {
+        self.fold_batch(conn, batch).boxed()
+    }
+
+    fn fill<'a>(
+        &'a mut self,
+        conn: &'a mut PgConnection,
+        batch: &'a [Facts],
+    ) -> BoxFuture<'a, Result<Folded, sqlx::Error>> {
+        self.fill_batch(conn, batch).boxed()
+    }
+
+    fn finish<'a>(
+        &'a mut self,
+        conn: &'a mut PgConnection,
+    ) -> BoxFuture<'a, Result<(), sqlx::Error>> {
+        self.finish_fill(conn).boxed()
+    }
+
+    fn forget(&mut self) {
+        self.hot.clear();
+        self.changed.clear();
+        self.once.clear();
+    }
+}
+
+impl Statements {
+    fn new(table: &Table, name: &str) -> Self {
+        Self {
+            load: table.load(name),
+            upsert: table.upsert(name),
+            insert_new: table.insert_new(name),
+            delete: table.delete(name),
+        }
+    }
+}
+
+fn poisoned(batch: &[Facts], stuck: Option<Stuck>) -> Option<Poisoned> {
+    stuck.map(|(index, poison)| Poisoned {
+        position: batch[index].position(),
+        poison,
+    })
+}
+
+/// Writes `rows` once they fill a statement.
+async fn execute_full(
+    conn: &mut PgConnection,
+    sql: &SqlStr,
+    rows: &mut Columns,
+) -> Result<usize, sqlx::Error> {
+    if rows.rows() < STATEMENT_ROWS_MAX && rows.bytes() < STATEMENT_BYTES_MAX {
+        return Ok(0);
+    }
+    execute(conn, sql, rows).await
+}
+
+async fn execute(
+    conn: &mut PgConnection,
+    sql: &SqlStr,
+    rows: &mut Columns,
+) -> Result<usize, sqlx::Error> {
+    if rows.is_empty() {
+        return Ok(0);
+    }
+    let count = rows.rows();
+    let rows = rows.take().map_err(sqlx::Error::Encode)?;
+    sqlx::query_with(sql.clone(), rows).execute(conn).await?;
+    Ok(count)
+}

@@ -1,0 +1,119 @@
+//! Intake: reads the journal and decodes, in a task of its own, ahead of whoever folds.
+//!
+//! What is decoded and not yet folded is bounded in bytes: while Postgres is away or a table is
+//! locked, the reader stands still. A new commit passes through at once; nothing waits for a batch
+//! to fill.
+
+use std::sync::Arc;
+
+use domain::Position;
+use futures_util::StreamExt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::fact::Facts;
+use crate::model::Reads;
+use crate::source::Source;
+
+/// How much may be decoded and not yet folded. Enough for a batch in work and the next one.
+const WAITING_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// How many entries go through in one piece where many are there: enough to make the hand-over cheap.
+const CHUNK_ENTRIES_MAX: usize = 64;
+
+/// How many pieces may wait; the bytes are the true limit.
+const WAITING_CHUNKS_MAX: usize = 128;
+
+/// Decoded entries, in order.
+#[derive(Debug)]
+pub(crate) struct Intake {
+    chunks: mpsc::Receiver<Chunk>,
+    /// What the last batch had no room for.
+    rest: Option<Chunk>,
+    _reader: AbortOnDropHandle<()>,
+}
+
+#[derive(Debug)]
+struct Chunk {
+    facts: Vec<Facts>,
+    permit: Arc<OwnedSemaphorePermit>,
+}
+
+/// Some entries in order.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    pub(crate) facts: Vec<Facts>,
+    /// Given back when the batch is folded.
+    permits: Vec<Arc<OwnedSemaphorePermit>>,
+}
+
+impl Intake {
+    /// Begins to read `source` behind `after`, decoding what `reads` ask for.
+    pub(crate) fn open(source: &dyn Source, after: Position, reads: Vec<Reads>) -> Self {
+        let (sender, chunks) = mpsc::channel(WAITING_CHUNKS_MAX);
+        let entries = source.read_all(after);
+        let reader = tokio::spawn(async move {
+            let waiting = Arc::new(Semaphore::new(WAITING_BYTES_MAX));
+            let mut last = after;
+            let mut entries = entries.ready_chunks(CHUNK_ENTRIES_MAX);
+            while let Some(entries) = entries.next().await {
+                let mut facts = Vec::with_capacity(entries.len());
+                for entry in entries {
+                    // An entry that comes again has been taken already.
+                    if entry.position() > last {
+                        last = entry.position();
+                        facts.push(Facts::decode(entry, &reads));
+                    }
+                }
+                if facts.is_empty() {
+                    continue;
+                }
+                let bytes = facts.iter().map(Facts::bytes).sum::<usize>();
+                let bytes = u32::try_from(bytes.min(WAITING_BYTES_MAX)).unwrap_or(u32::MAX);
+                let Ok(permit) = Arc::clone(&waiting).acquire_many_owned(bytes).await else {
+                    return;
+                };
+                let permit = Arc::new(permit);
+                if sender.send(Chunk { facts, permit }).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Self {
+            chunks,
+            rest: None,
+            _reader: AbortOnDropHandle::new(reader),
+        }
+    }
+
+    /// What is there, at most `entries_max` entries and none behind `to`; waits until there is
+    /// something. Empty, when the next entry stands behind `to`; none, when the source ended. May be
+    /// dropped while it waits.
+    pub(crate) async fn batch(&mut self, entries_max: usize, to: Position) -> Option<Batch> {
+        let mut batch = Batch::default();
+        let mut next = match self.rest.take() {
+            Some(rest) => Some(rest),
+            None => Some(self.chunks.recv().await?),
+        };
+        while let Some(mut chunk) = next {
+            let room = entries_max - batch.facts.len();
+            let cut = chunk.facts.partition_point(|facts| facts.position() <= to);
+            let rest = chunk.facts.split_off(cut.min(room));
+            batch.facts.append(&mut chunk.facts);
+            batch.permits.push(Arc::clone(&chunk.permit));
+            if !rest.is_empty() {
+                let permit = chunk.permit;
+                self.rest = Some(Chunk {
+                    facts: rest,
+                    permit,
+                });
+                break;
+            }
+            next = match batch.facts.len() < entries_max {
+                true => self.chunks.try_recv().ok(),
+                false => None,
+            };
+        }
+        Some(batch)
+    }
+}

@@ -1,0 +1,1 @@
+update projection set status = 'stopped', position = $2, error = $3, updated_at = now() where name = $1

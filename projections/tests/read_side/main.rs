@@ -1,0 +1,11 @@
+//! The read side on a real Postgres, fed from a journal in memory.
+//!
+//! One server is started for the whole run; every test has a database of its own.
+
+mod folds;
+mod proof;
+mod queries;
+mod rebuilds;
+mod runner;
+mod support;
+mod walls;

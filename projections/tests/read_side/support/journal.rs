@@ -1,0 +1,207 @@
+//! A journal in memory, written by the rules of the domain or by hand.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use domain::assignment::{Assignment, Change, Command, Event, Priority, Request, Standing, Status};
+use domain::{
+    Actor, Aggregate, Chain, CommandId, Commit, Context, Digest, Entry, Name, NewCommit, Position,
+    StreamId, Tenant, Text, Timestamp,
+};
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
+use futures_util::{FutureExt, StreamExt, stream};
+use projections::{Source, SourceError};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+/// The log. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Journal {
+    inner: Arc<Mutex<Inner>>,
+    head: Arc<watch::Sender<Position>>,
+    /// How often each entry is given to a reader.
+    times: usize,
+}
+
+#[derive(Default)]
+struct Inner {
+    entries: Vec<Entry>,
+    states: HashMap<StreamId, (Assignment, u64)>,
+    /// How far the fastest reader has come.
+    read_to: Position,
+}
+
+impl Default for Journal {
+    fn default() -> Self {
+        Self {
+            inner: Arc::default(),
+            head: Arc::new(watch::Sender::new(Position::START)),
+            times: 1,
+        }
+    }
+}
+
+impl Journal {
+    /// The same journal, which gives every entry twice.
+    pub(crate) fn twice(&self) -> Self {
+        Self {
+            times: 2,
+            ..self.clone()
+        }
+    }
+
+    /// Decides on `command` as the write side would, and records what comes of it.
+    pub(crate) fn decide(
+        &self,
+        tenant: &Tenant,
+        id: Uuid,
+        command: &Command,
+        at: &str,
+    ) -> Position {
+        let stream = StreamId::new(tenant.clone(), Assignment::CATEGORY, id.into());
+        let at = time(at);
+        let mut inner = self.inner.lock().expect("no test panics with the lock");
+        let (state, version) = inner.states.entry(stream.clone()).or_default();
+        let events = state
+            .decide(command, &Context::at(at))
+            .expect("not refused");
+        let before = *version;
+        for event in &events {
+            state.evolve(event, at);
+        }
+        *version += events.len() as u64;
+        let position = Position(inner.entries.len() as u64 + 1);
+        let commit = commit(position, stream, before, at, &events);
+        inner.entries.push(Entry::Commit(commit));
+        self.head.send_replace(position);
+        position
+    }
+
+    pub(crate) fn request(&self, tenant: &Tenant, id: Uuid, at: &str) -> Position {
+        self.decide(tenant, id, &Command::Request(Box::new(request())), at)
+    }
+
+    /// Records something by hand; `make` is told where it stands.
+    pub(crate) fn push(&self, make: impl FnOnce(Position) -> Entry) -> Position {
+        let mut inner = self.inner.lock().expect("no test panics with the lock");
+        let position = Position(inner.entries.len() as u64 + 1);
+        inner.entries.push(make(position));
+        self.head.send_replace(position);
+        position
+    }
+
+    pub(crate) fn head_now(&self) -> Position {
+        *self.head.borrow()
+    }
+
+    /// How far the fastest reader has come.
+    pub(crate) fn read_to(&self) -> Position {
+        self.inner
+            .lock()
+            .expect("no test panics with the lock")
+            .read_to
+    }
+
+    fn entry(&self, position: Position) -> Option<Entry> {
+        let mut inner = self.inner.lock().expect("no test panics with the lock");
+        let index = usize::try_from(position.0 - 1).expect("a small journal");
+        let entry = inner.entries.get(index).cloned();
+        if entry.is_some() {
+            inner.read_to = inner.read_to.max(position);
+        }
+        entry
+    }
+}
+
+impl Source for Journal {
+    fn read_all(&self, after: Position) -> BoxStream<'static, Entry> {
+        let begin = (self.clone(), self.head.subscribe(), after.next());
+        let entries = stream::unfold(begin, |(journal, mut head, position)| async move {
+            head.wait_for(|head| *head >= position).await.ok()?;
+            let entry = journal.entry(position)?;
+            let times = journal.times;
+            Some((vec![entry; times], (journal, head, position.next())))
+        });
+        entries.flat_map(stream::iter).boxed()
+    }
+
+    fn head(&self) -> BoxFuture<'_, Result<Position, SourceError>> {
+        async { Ok(self.head_now()) }.boxed()
+    }
+}
+
+/// A commit as it is read back.
+pub(crate) fn commit(
+    position: Position,
+    stream: StreamId,
+    version: u64,
+    at: Timestamp,
+    events: &[Event],
+) -> Commit {
+    let actor = Actor {
+        principal: name("rita"),
+        on_behalf_of: None,
+    };
+    let new = NewCommit {
+        id: CommandId(Uuid::from_u128(1_000_000 + u128::from(position.0))),
+        at,
+        occurred_at: None,
+        actor: &actor,
+        correlation: None,
+        causation: None,
+        request: Digest::default(),
+        version,
+        events,
+    };
+    let payload = new.encode().expect("events are JSON");
+    Commit::decode(position, stream, Chain::default(), None, &payload).expect("just encoded")
+}
+
+pub(crate) fn request() -> Request {
+    Request {
+        title: text("Replace the pump"),
+        description: None,
+        kind: name("repair"),
+        group: name("plant"),
+        requester: name("rita"),
+        assignee: None,
+        priority: Priority::NORMAL,
+        labels: domain::assignment::Labels::default(),
+        window: None,
+        effort_minutes: None,
+        external_ref: None,
+    }
+}
+
+/// From one standing to another, of the group `plant`, which began at `since`.
+pub(crate) fn change(
+    from: (Status, Option<&str>),
+    since: &str,
+    to: (Status, Option<&str>),
+) -> Change {
+    let standing = |(status, assignee): (Status, Option<&str>)| Standing {
+        status,
+        group: name("plant"),
+        assignee: assignee.map(name),
+    };
+    Change {
+        from: standing(from).since(time(since)),
+        to: standing(to),
+    }
+}
+
+pub(crate) fn name(text: &str) -> Name {
+    self::text(text)
+}
+
+pub(crate) fn text<const N: usize, const L: bool>(text: &str) -> Text<N, L> {
+    Text::new(text).expect("a text within its limit")
+}
+
+/// A time of one day, `HH:MM`, or `HH:MM:SS.…`.
+pub(crate) fn time(clock: &str) -> Timestamp {
+    let seconds = if clock.len() == 5 { ":00" } else { "" };
+    let time = format!("2026-01-05T{clock}{seconds}Z");
+    time.parse().expect("a time")
+}
