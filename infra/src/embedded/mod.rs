@@ -1,14 +1,14 @@
 //! The servers of `ledgerline up`: a nats-server and a Postgres of the program's own, as its
-//! children, in one data folder ([`folder`] has its layout).
+//! children, in one data folder (`folder.rs` has its layout).
 //!
 //! ```text
 //! Options ─▶ Servers::start ─▶ Servers ─▶ endpoints()   where they are, and the passwords
 //!                                      └▶ stop()         orderly; dropping it ends them too
 //! ```
 //! Invariants:
-//! - No server outlives the program, however the program ends ([`shim`]).
-//! - One program a data folder ([`folder`]); what an earlier one left is cleared ([`leftover`]).
-//! - A server that ends by itself is started again on the same port ([`supervise`]).
+//! - No server outlives the program, however the program ends (`shim.rs`).
+//! - One program a data folder (`folder.rs`); what an earlier one left is cleared (`leftover.rs`).
+//! - A server that ends by itself is started again on the same port (`supervise.rs`).
 //! - Both listen on the loopback interface only, and take nobody without a password.
 //!
 //! Not here: migrations, streams, the file `endpoints.json`, and anything about servers that
