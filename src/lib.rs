@@ -15,7 +15,5 @@ pub const CHILD_ARGUMENT: &str = "internal-child";
 /// Becomes an embedded server; comes back only when that failed.
 #[must_use]
 pub fn become_child(arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    let error = infra::embedded::child_main(arguments);
-    cli::report(&format!("start a server: {error}"));
-    ExitCode::FAILURE
+    cli::end_with(&anyhow::Error::new(infra::embedded::child_main(arguments)).context("start a server"))
 }

@@ -22,7 +22,7 @@ const PRIVATE: &str = ".private.pem";
 const KEYS_MAX: usize = 100;
 
 /// One key's name and PEM text.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct KeyFile {
     /// The `kid` of its tokens.
     pub kid: String,

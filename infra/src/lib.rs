@@ -10,6 +10,7 @@ pub mod embedded;
 pub mod keys;
 pub mod nats;
 pub mod postgres;
+pub mod receipts;
 pub mod telemetry;
 
 pub use clock::SystemClock;

@@ -2,7 +2,7 @@
 -- moves the rows; and every query needs to know that place at the same moment.
 
 create table read_side (
-    only       boolean primary key default true check (only),
+    single     boolean primary key default true check (single),
     position   bigint not null default 0,
     -- Counts the terms of office of runners: a stale one can be told from the present one.
     term       bigint not null default 0,
@@ -27,7 +27,7 @@ comment on column projection.position is 'where a stopped model stands; a live o
 
 -- The runner in office beats here; one whose beat has stopped may be put out of office.
 create table projector_lease (
-    only    boolean primary key default true check (only),
+    single  boolean primary key default true check (single),
     pid     integer not null default 0,
     beat_at timestamptz not null default now()
 );

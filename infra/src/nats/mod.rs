@@ -20,9 +20,11 @@ mod percent;
 pub mod server;
 pub mod settings;
 pub mod snapshots;
+mod source;
 mod subjects;
 
 pub use api::ApiError;
+pub use async_nats::Client;
 pub use connection::connect;
 pub use feed::{JetStreamFeed, NatsReplays};
 pub use journal::JetStreamJournal;

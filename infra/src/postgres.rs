@@ -1,0 +1,87 @@
+//! The pool of connections to Postgres.
+
+use std::str::FromStr as _;
+use std::time::Duration;
+
+pub use sqlx::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+use commands::Clock as _;
+
+use crate::SystemClock;
+
+/// Connections of one process: the runner, the listener, receipts, and the rest for queries. Two
+/// cores serve no more at a time than this.
+const CONNECTIONS_MAX: u32 = 20;
+
+/// How long a query waits for a connection before it is answered that the read side is away.
+const ACQUIRE_MAX: Duration = Duration::from_secs(3);
+
+/// Why no connection was made.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The address is none.
+    #[error("database address is not of the form `postgres://user:password@host:port/database`")]
+    Address(#[source] sqlx::Error),
+    /// Postgres did not take the connection.
+    #[error("connect to postgres at `{0}`")]
+    Connect(String, #[source] sqlx::Error),
+    /// Postgres is too old for what the read side needs (views that ask with the reader's own rights).
+    #[error("postgres at `{address}` has version `{version}`; `15` or newer is needed")]
+    TooOld {
+        /// Where.
+        address: String,
+        /// What it says of itself.
+        version: String,
+    },
+}
+
+/// The oldest version that has views with `security_invoker`.
+const VERSION_MIN: u32 = 150_000;
+
+/// Connects to `url` and makes sure that the server is new enough.
+///
+/// # Errors
+/// When the address is none, Postgres does not answer, or is too old.
+pub async fn connect(url: &str) -> Result<PgPool, Error> {
+    let options = PgConnectOptions::from_str(url)
+        .map_err(Error::Address)?
+        .application_name("ledgerline");
+    let address = format!("{}:{}", options.get_host(), options.get_port());
+    let pool = PgPoolOptions::new()
+        .max_connections(CONNECTIONS_MAX)
+        .acquire_timeout(ACQUIRE_MAX)
+        .connect_with(options)
+        .await
+        .map_err(|source| Error::Connect(address.clone(), source))?;
+    let version: (String, String) = sqlx::query_as(
+        "select current_setting('server_version_num'), current_setting('server_version')",
+    )
+    .fetch_one(&pool)
+    .await
+    .map_err(|source| Error::Connect(address.clone(), source))?;
+    let (number, version) = version;
+    if number
+        .parse::<u32>()
+        .is_ok_and(|number| number >= VERSION_MIN)
+    {
+        Ok(pool)
+    } else {
+        Err(Error::TooOld { address, version })
+    }
+}
+
+/// How far the database's clock is ahead of this machine's, in milliseconds.
+///
+/// # Errors
+/// When Postgres does not answer.
+pub async fn clock_offset_ms(pool: &PgPool) -> Result<i64, sqlx::Error> {
+    let before = SystemClock.now().as_millisecond();
+    let there: i64 =
+        sqlx::query_scalar("select (extract(epoch from clock_timestamp()) * 1000)::bigint")
+            .fetch_one(pool)
+            .await?;
+    let after = SystemClock.now().as_millisecond();
+    // The database looked at its clock somewhere between.
+    Ok(there - (before + after) / 2)
+}

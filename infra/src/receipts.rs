@@ -1,0 +1,141 @@
+//! Receipts of earlier commands, from the read model `command`.
+//!
+//! Every command with an idempotency key asks here first, so the question must cost next to nothing:
+//! whatever waits is asked in one statement. A read side that does not answer must not stop the write
+//! side: then nothing is known, and the handler reads the aggregate's own stream instead.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use commands::{Known, Lookup, Receipt, Receipts};
+use domain::{CommandId, Position, Tenant};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use projections::command::{self, CommandRow};
+use sqlx::PgPool;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout};
+
+/// How many questions one statement asks: more only make it longer for all.
+const BATCH_MAX: usize = 500;
+
+/// How many questions may wait: as many as commands are in flight at the very most.
+const WAITING_MAX: usize = 20_000;
+
+/// How long an answer is waited for: far longer than a healthy read side takes, short enough that a
+/// client does not notice a sick one.
+const ANSWER_MAX: Duration = Duration::from_millis(250);
+
+/// How long a read side that did not answer is left alone.
+const REST: Duration = Duration::from_secs(1);
+
+/// Asks the read model `command`, many questions at a time.
+pub struct BatchedReceipts {
+    questions: mpsc::Sender<Question>,
+}
+
+struct Question {
+    tenant: Tenant,
+    command: CommandId,
+    answer: oneshot::Sender<Lookup>,
+}
+
+const NOTHING: Lookup = Lookup {
+    known: None,
+    read_to: Position::START,
+};
+
+impl BatchedReceipts {
+    /// Asks through `pool`, from a task that ends when this value is dropped.
+    #[must_use]
+    pub fn new(pool: PgPool) -> Self {
+        let (questions, waiting) = mpsc::channel(WAITING_MAX);
+        tokio::spawn(answer_all(pool, waiting));
+        Self { questions }
+    }
+}
+
+impl Receipts for BatchedReceipts {
+    fn find<'a>(&'a self, tenant: &'a Tenant, command: CommandId) -> BoxFuture<'a, Lookup> {
+        async move {
+            let (answer, answered) = oneshot::channel();
+            let question = Question {
+                tenant: tenant.clone(),
+                command,
+                answer,
+            };
+            match self.questions.try_send(question) {
+                Ok(()) => answered.await.unwrap_or(NOTHING),
+                Err(_full_or_closed) => NOTHING,
+            }
+        }
+        .boxed()
+    }
+}
+
+async fn answer_all(pool: PgPool, mut waiting: mpsc::Receiver<Question>) {
+    let mut questions = Vec::with_capacity(BATCH_MAX);
+    let mut rest_until = None;
+    while waiting.recv_many(&mut questions, BATCH_MAX).await > 0 {
+        let resting = rest_until.is_some_and(|until| Instant::now() < until);
+        let answers = if resting {
+            None
+        } else {
+            ask(&pool, &questions).await
+        };
+        rest_until = match answers {
+            Some(_) => None,
+            None if resting => rest_until,
+            None => Some(Instant::now() + REST),
+        };
+        let mut answers = answers.unwrap_or_default().into_iter();
+        for question in questions.drain(..) {
+            // Whoever asked may have gone away; then nobody misses the answer.
+            drop(question.answer.send(answers.next().unwrap_or(NOTHING)));
+        }
+    }
+}
+
+/// One answer a question, in their order; nothing when the read side is slow or away.
+async fn ask(pool: &PgPool, questions: &[Question]) -> Option<Vec<Lookup>> {
+    let wanted: Vec<_> = questions
+        .iter()
+        .map(|question| (question.tenant.clone(), question.command))
+        .collect();
+    let found = match timeout(ANSWER_MAX, command::find_many(pool, &wanted)).await {
+        Ok(Ok(found)) => found,
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "receipts not found: commands read their streams instead");
+            return None;
+        }
+        Err(_elapsed) => {
+            tracing::warn!("receipts not found in time: commands read their streams instead");
+            return None;
+        }
+    };
+    let rows: HashMap<_, _> = found
+        .rows
+        .into_iter()
+        .map(|row| ((row.stream.tenant.clone(), row.id), row))
+        .collect();
+    let answers = wanted.iter().map(|key| Lookup {
+        known: rows.get(key).map(known),
+        read_to: found.position,
+    });
+    Some(answers.collect())
+}
+
+fn known(row: &CommandRow) -> Known {
+    let receipt = Receipt {
+        id: row.stream.id.to_string(),
+        version: row.version,
+        position: row.position,
+        command: row.id,
+        events: row.events.clone(),
+        unchanged: false,
+    };
+    Known {
+        receipt,
+        request: row.request,
+    }
+}

@@ -1,0 +1,140 @@
+//! What `/health` looks at: the journal, the read side and each of its models, and the feed.
+
+use std::sync::Arc;
+
+use api::{Health, HealthCheck};
+use commands::{Feed as _, Journal as _};
+use domain::Position;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use infra::nats::{JetStreamFeed, JetStreamJournal};
+use infra::postgres::PgPool;
+use projections::positions::{Positions, Status};
+
+use super::Connections;
+
+/// How many commits the read side or the feed may be behind before somebody should look: a second or
+/// two of the heaviest load.
+pub(super) const LAG_COMMITS_MAX: u64 = 20_000;
+
+/// Every check.
+pub(super) fn all(connections: &Connections) -> Vec<Arc<dyn HealthCheck>> {
+    let journal = &connections.journal;
+    vec![
+        Arc::new(JournalCheck(journal.clone())),
+        Arc::new(ReadSideCheck {
+            journal: journal.clone(),
+            pool: connections.pool.clone(),
+        }),
+        Arc::new(FeedCheck {
+            journal: journal.clone(),
+            feed: connections.feed.clone(),
+        }),
+    ]
+}
+
+struct JournalCheck(Arc<JetStreamJournal>);
+
+struct ReadSideCheck {
+    journal: Arc<JetStreamJournal>,
+    pool: PgPool,
+}
+
+struct FeedCheck {
+    journal: Arc<JetStreamJournal>,
+    feed: Arc<JetStreamFeed>,
+}
+
+impl HealthCheck for JournalCheck {
+    fn name(&self) -> &'static str {
+        "journal"
+    }
+
+    fn check(&self) -> BoxFuture<'_, Health> {
+        let head = self.0.head();
+        head.map(|head| head.map_or_else(|error| failed(&error), |_| Health::Ok))
+            .boxed()
+    }
+}
+
+impl HealthCheck for ReadSideCheck {
+    fn name(&self) -> &'static str {
+        "read_side"
+    }
+
+    fn check(&self) -> BoxFuture<'_, Health> {
+        async {
+            match projections::positions(&self.pool).await {
+                Err(error) => failed(&error),
+                Ok(positions) => match self.journal.head().await {
+                    // The journal's own check tells.
+                    Err(_) => Health::Ok,
+                    Ok(head) => findings(&positions, head),
+                },
+            }
+        }
+        .boxed()
+    }
+}
+
+impl HealthCheck for FeedCheck {
+    fn name(&self) -> &'static str {
+        "feed"
+    }
+
+    fn check(&self) -> BoxFuture<'_, Health> {
+        async {
+            let last = match self.feed.last().await {
+                Err(error) => return Health::Degraded(chain(&error)),
+                Ok(last) => last.map_or(Position::START, |event| event.position),
+            };
+            match self.journal.head().await {
+                Ok(head) if lag(head, last) > LAG_COMMITS_MAX => {
+                    Health::Degraded(format!("feed is `{}` commits behind", lag(head, last)))
+                }
+                Ok(_) | Err(_) => Health::Ok,
+            }
+        }
+        .boxed()
+    }
+}
+
+/// What is to be said of the read side.
+pub(super) fn findings(positions: &Positions, head: Position) -> Health {
+    let stopped = positions
+        .models
+        .iter()
+        .filter(|model| model.status == Status::Stopped);
+    let mut findings: Vec<String> = stopped
+        .map(|model| {
+            let reason = model.error.as_deref().unwrap_or("it was not built yet");
+            format!(
+                "model `{}` is stopped at `{}`: {reason}",
+                model.name, model.position
+            )
+        })
+        .collect();
+    let behind = lag(head, positions.read_side);
+    if behind > LAG_COMMITS_MAX {
+        findings.push(format!("read side is `{behind}` commits behind"));
+    }
+    if findings.is_empty() {
+        Health::Ok
+    } else {
+        Health::Degraded(findings.join("; "))
+    }
+}
+
+fn lag(head: Position, reached: Position) -> u64 {
+    head.0.saturating_sub(reached.0)
+}
+
+fn failed(error: &(dyn std::error::Error + 'static)) -> Health {
+    Health::Failed(chain(error))
+}
+
+/// An error with its causes.
+pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}

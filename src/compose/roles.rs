@@ -1,0 +1,148 @@
+//! The roles of a process: each a few tasks over the connections, stopped together.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use api::auth::Verifier;
+use api::{App, Limits, Parts, Reads, Replays};
+use commands::feed::pump::Pump;
+use commands::{Clock, Handler, Journal};
+use infra::SystemClock;
+use infra::receipts::BatchedReceipts;
+use projections::live::Projector;
+use projections::{ReadSide, Reader};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::{Connections, Role, checks, keys};
+
+/// How long requests that are under way have to end. Whoever holds a connection open beyond it is
+/// cut off: all that was acknowledged is on the disk.
+const SERVING_ENDS_MAX: Duration = Duration::from_secs(5);
+
+/// How long the roles have to end after that.
+const ROLES_END_MAX: Duration = Duration::from_secs(5);
+
+/// A process with its roles.
+pub struct Running {
+    address: Option<SocketAddr>,
+    serving: TaskTracker,
+    stop_serving: CancellationToken,
+    roles: TaskTracker,
+    stop_roles: CancellationToken,
+}
+
+/// Starts `roles` over `connections`; HTTP is served on `listener`.
+pub(super) async fn start(
+    connections: &Connections,
+    roles: &[Role],
+    key_folder: &Path,
+    listener: Option<TcpListener>,
+) -> anyhow::Result<Running> {
+    let running = Running {
+        address: None,
+        serving: TaskTracker::new(),
+        stop_serving: CancellationToken::new(),
+        roles: TaskTracker::new(),
+        stop_roles: CancellationToken::new(),
+    };
+    if roles.contains(&Role::Projector) {
+        let projector = Projector::new(connections.pool.clone(), connections.journal.clone());
+        running
+            .roles
+            .spawn(projector.run(running.stop_roles.clone()));
+    }
+    if roles.contains(&Role::Reactor) {
+        let (pump, _state) = Pump::new(connections.journal.clone(), connections.feed.clone());
+        let stop = running.stop_roles.clone();
+        running
+            .roles
+            .spawn(async move { stop.run_until_cancelled(pump.run()).await });
+    }
+    match listener {
+        Some(listener) => running.serve(connections, key_folder, listener),
+        None => Ok(running),
+    }
+}
+
+impl Running {
+    fn serve(
+        mut self,
+        connections: &Connections,
+        key_folder: &Path,
+        listener: TcpListener,
+    ) -> anyhow::Result<Self> {
+        self.address = Some(
+            listener
+                .local_addr()
+                .context("ask for the address of HTTP")?,
+        );
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let verifier = Arc::new(Verifier::new(keys::read(key_folder)?, clock.clone()));
+        let follow = keys::follow(
+            key_folder.to_owned(),
+            verifier.clone(),
+            self.stop_roles.clone(),
+        );
+        self.roles.spawn(follow);
+        let journal: Arc<dyn Journal> = connections.journal.clone();
+        let metrics = infra::telemetry::start_metrics()?;
+        let shutdown = self.stop_serving.clone();
+        let app = App::new(Parts {
+            assignments: Handler::new(
+                journal.clone(),
+                Arc::new(BatchedReceipts::new(connections.pool.clone())),
+                connections.snapshots.clone(),
+                clock.clone(),
+            ),
+            journal: journal.clone(),
+            feed: connections.feed.clone(),
+            replays: Replays::new(journal, connections.replays.clone(), shutdown.clone()),
+            reads: Reads {
+                reader: Reader::new(connections.pool.clone()),
+                side: ReadSide::follow(connections.pool.clone()),
+            },
+            clock,
+            verifier,
+            checks: checks::all(connections),
+            metrics: Arc::new(move || metrics.render()),
+            limits: Limits::default(),
+            shutdown: shutdown.clone(),
+        });
+        self.serving.spawn(async move {
+            let served = api::serve(listener, api::router(app), shutdown.cancelled_owned()).await;
+            if let Err(error) = served {
+                tracing::error!(%error, "HTTP is served no longer");
+            }
+        });
+        Ok(self)
+    }
+
+    /// Where HTTP is served, if it is.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+
+    /// Ends the requests that are under way, then the roles.
+    pub async fn stop(self) {
+        self.stop_serving.cancel();
+        ended("requests", &self.serving, SERVING_ENDS_MAX).await;
+        self.stop_roles.cancel();
+        ended("roles", &self.roles, ROLES_END_MAX).await;
+    }
+}
+
+async fn ended(what: &str, tasks: &TaskTracker, limit: Duration) {
+    tasks.close();
+    if tokio::time::timeout(limit, tasks.wait()).await.is_err() {
+        tracing::warn!(
+            "{what} have not ended in `{}` s, going on without them",
+            limit.as_secs()
+        );
+    }
+}
