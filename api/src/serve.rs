@@ -22,5 +22,7 @@ pub async fn serve(
             tracing::debug!(%error, "set TCP_NODELAY");
         }
     });
-    axum::serve(listener, router).with_graceful_shutdown(stop).await
+    axum::serve(listener, router)
+        .with_graceful_shutdown(stop)
+        .await
 }

@@ -1,0 +1,187 @@
+//! Issuing a command: from a body, a caller and a key to what the handler takes.
+//!
+//! A command's id is derived from tenant, principal and `Idempotency-Key`, and the id of what it
+//! creates from the command's: so a retry meets its first try, on whichever machine it lands. A
+//! command without a key gets an id that nobody has had, and cannot be retried safely.
+
+use axum::http::header::IF_MATCH;
+use axum::http::{HeaderMap, HeaderName};
+use commands::{Clock, Request};
+use domain::assignment::{Assignment, Command};
+use domain::{Actor, Aggregate as _, CommandId, Digest, Name, StreamId, Token};
+use uuid::Uuid;
+
+use crate::assignments::bodies::Body;
+use crate::auth::Caller;
+use crate::fields::Fields;
+use crate::problem::{ApiError, FieldError};
+
+/// The header with the client's own name for a command.
+pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// Longer keys are refused: two UUIDs and a prefix fit many times.
+pub(crate) const KEY_BYTES_MAX: usize = 200;
+
+/// Under which command ids are derived from keys. Changing it would make every retry a new command.
+const COMMANDS: Uuid = Uuid::from_u128(0x6b1f_5ad4_9c0e_5e1c_8f6d_3a7b_42c9_d0e1);
+/// Under which ids of aggregates are derived from the commands that create them.
+const AGGREGATES: Uuid = Uuid::from_u128(0x2f8e_71c3_05ab_5d94_a1e7_96d2_4b38_fc05);
+
+/// Who issues commands, and in which errand.
+pub(crate) struct Issuer<'a> {
+    pub(crate) caller: &'a Caller,
+    pub(crate) correlation: &'a Name,
+    pub(crate) trace: &'a str,
+    pub(crate) clock: &'a dyn Clock,
+}
+
+/// A command, ready for the handler.
+#[derive(Debug)]
+pub(crate) struct Issued {
+    pub(crate) stream: StreamId,
+    pub(crate) request: Request<Command>,
+    /// Whether it brings a new aggregate about.
+    pub(crate) creates: bool,
+}
+
+impl Issuer<'_> {
+    /// The command that `body` asks for, on the aggregate `id` or on a new one.
+    pub(crate) fn issue<B: Body>(
+        &self,
+        id: Option<Uuid>,
+        key: Option<&str>,
+        body: B,
+    ) -> Result<Issued, ApiError> {
+        let mut fields = Fields::default();
+        let command_id = match key {
+            Some(key) => self.command_id(key),
+            None => CommandId(self.clock.fresh_id()),
+        };
+        let id = match (id, body.id()) {
+            (Some(id), _) => Some(id),
+            (None, Some(named)) => fields.check("/id", named.parse()),
+            (None, None) if key.is_some() => {
+                Some(Uuid::new_v5(&AGGREGATES, command_id.0.as_bytes()))
+            }
+            (None, None) => Some(self.clock.fresh_id()),
+        };
+        let common = body.common();
+        let digest = digest(&body, id.unwrap_or_default());
+        let occurred_at = match &common.occurred_at {
+            Some(time) => fields.check("/occurred_at", time.parse()).map(Some),
+            None => Some(None),
+        };
+        let on_behalf_of = fields.optional::<Name>("/on_behalf_of", common.on_behalf_of);
+        let command = body.command(self.caller, &mut fields);
+        let parts = id.zip(occurred_at).zip(on_behalf_of).zip(command);
+        let (((id, occurred_at), on_behalf_of), command) = fields.finish(parts)?;
+        if on_behalf_of.is_some() && !self.caller.may_act_on_behalf() {
+            return Err(ApiError::Forbidden(
+                "only admins and operators act on behalf of others",
+            ));
+        }
+        Ok(Issued {
+            stream: StreamId::new(
+                self.caller.tenant().clone(),
+                Assignment::CATEGORY,
+                Token::from(id),
+            ),
+            request: Request {
+                id: command_id,
+                keyed: key.is_some(),
+                digest,
+                actor: Actor {
+                    principal: self.caller.principal().clone(),
+                    on_behalf_of,
+                },
+                correlation: Some(self.correlation.clone()),
+                causation: None,
+                trace: Some(self.trace.to_owned()),
+                occurred_at,
+                expected_version: common.expected_version,
+                command,
+            },
+            creates: B::CREATES,
+        })
+    }
+
+    /// No part can hold the separator: a tenant is a token, a principal has no control characters,
+    /// a key is visible ASCII.
+    fn command_id(&self, key: &str) -> CommandId {
+        let name = format!(
+            "{}\0{}\0{key}",
+            self.caller.tenant(),
+            self.caller.principal()
+        );
+        CommandId(Uuid::new_v5(&COMMANDS, name.as_bytes()))
+    }
+}
+
+/// What tells one request from another under the same key: verb, aggregate and the body's meaning,
+/// not the order or the spacing of its fields.
+fn digest<B: Body>(body: &B, id: Uuid) -> Digest {
+    let mut hasher = blake3::Hasher::new();
+    hasher
+        .update(B::VERB.as_bytes())
+        .update(&[0])
+        .update(id.as_bytes());
+    let written = serde_json::to_vec(body).expect("a body has only text, numbers and maps of text");
+    hasher.update(&written);
+    let mut digest = Digest::default();
+    digest
+        .0
+        .copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+    digest
+}
+
+/// The key of the header, if there is one.
+pub(crate) fn key_of(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
+    let mut keys = headers.get_all(&IDEMPOTENCY_KEY).iter();
+    let key = match (keys.next(), keys.next()) {
+        (None, _) => return Ok(None),
+        (Some(key), None) => key.to_str().unwrap_or_default(),
+        (Some(_), Some(_)) => "",
+    };
+    check_key(key)
+        .map(Some)
+        .map_err(|rule| ApiError::parameter("Idempotency-Key", rule))
+}
+
+/// A key that may stand for a command.
+pub(crate) fn check_key(key: &str) -> Result<&str, &'static str> {
+    let visible = key.bytes().all(|byte| byte.is_ascii_graphic());
+    if visible && (1..=KEY_BYTES_MAX).contains(&key.len()) {
+        Ok(key)
+    } else {
+        Err("must be one value of 1 to 200 visible ASCII characters")
+    }
+}
+
+/// The version that the caller has seen, by `If-Match` or by the body's `expected_version`.
+pub(crate) fn expected_version(
+    headers: &HeaderMap,
+    in_body: Option<u64>,
+) -> Result<Option<u64>, ApiError> {
+    let Some(value) = headers.get(IF_MATCH) else {
+        return Ok(in_body);
+    };
+    let rule = "must be `*` or one version as an entity tag, as in `\"7\"`";
+    let text = value.to_str().unwrap_or_default().trim();
+    if text == "*" {
+        return Ok(in_body);
+    }
+    let digits = text
+        .strip_prefix('"')
+        .and_then(|text| text.strip_suffix('"'))
+        .unwrap_or_default();
+    let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+    let version = plain.then(|| digits.parse().ok()).flatten();
+    let version: u64 = version.ok_or_else(|| ApiError::parameter("If-Match", rule))?;
+    match in_body {
+        Some(other) if other != version => Err(ApiError::Malformed(vec![FieldError::field(
+            "/expected_version",
+            "must be the version of `If-Match` where both are sent",
+        )])),
+        _ => Ok(Some(version)),
+    }
+}

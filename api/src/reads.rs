@@ -1,0 +1,101 @@
+//! What queries have in common: waiting for one's own write, and answers with their position.
+
+use axum::Json;
+use axum::extract::{FromRequestParts, OriginalUri};
+use axum::http::request::Parts;
+use axum::http::{HeaderName, HeaderValue};
+use axum::response::{IntoResponse, Response};
+use domain::Position;
+use projections::{QueryError, ReadSide, Reader};
+use serde::Serialize;
+
+use crate::app::App;
+use crate::auth::Caller;
+use crate::exchange::POSITION;
+use crate::params::Params;
+use crate::problem::{ApiError, FieldError};
+
+/// The header by which a caller waits for its own write.
+const MIN_POSITION: HeaderName = HeaderName::from_static("ledgerline-min-position");
+
+/// The read models.
+#[derive(Debug, Clone)]
+pub struct Reads {
+    /// Answers queries.
+    pub reader: Reader,
+    /// Knows how far the read side is.
+    pub side: ReadSide,
+}
+
+/// A query as it comes in: who asks, and with which parameters. When it is there, the read side has
+/// reached the position that the caller asked for.
+pub(crate) struct Asked {
+    pub(crate) caller: Caller,
+    pub(crate) params: Params,
+}
+
+impl FromRequestParts<App> for Asked {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let caller = Caller::from_request_parts(parts, app).await?;
+        let Ok(OriginalUri(uri)) = OriginalUri::from_request_parts(parts, app).await;
+        let mut params = Params::of(&uri);
+        let by_parameter = params.number("min_position").map(Position);
+        let by_header = match parts.headers.get(&MIN_POSITION) {
+            Some(value) => Some(position(value)?),
+            None => None,
+        };
+        if let Some(asked) = by_parameter.max(by_header) {
+            app.wait_for(asked).await?;
+        }
+        Ok(Self { caller, params })
+    }
+}
+
+impl App {
+    async fn wait_for(&self, asked: Position) -> Result<(), ApiError> {
+        let waited = self
+            .reads
+            .side
+            .wait_for(asked, self.limits.read_wait_max)
+            .await;
+        waited.map(|_| ()).map_err(|behind| ApiError::Behind {
+            asked,
+            reached: behind.reached,
+        })
+    }
+}
+
+fn position(value: &HeaderValue) -> Result<Position, ApiError> {
+    let digits = value.to_str().unwrap_or_default();
+    let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+    let number = plain.then(|| digits.parse().ok()).flatten();
+    number
+        .map(Position)
+        .ok_or_else(|| ApiError::parameter("Ledgerline-Min-Position", "must be a whole number"))
+}
+
+/// A JSON answer at `position` of the read side.
+pub(crate) fn at<T: Serialize>(position: Position, answer: T) -> Response {
+    let mut response = Json(answer).into_response();
+    response
+        .headers_mut()
+        .insert(POSITION, HeaderValue::from(position.0));
+    response
+}
+
+impl From<QueryError> for ApiError {
+    fn from(error: QueryError) -> Self {
+        /// Whole seconds of the statement's limit, for the message.
+        const LIMIT_S: u64 = projections::query::STATEMENT_MS_MAX as u64 / 1_000;
+        match error {
+            QueryError::Cursor(rule) => Self::Invalid(vec![FieldError::parameter("cursor", rule)]),
+            QueryError::TooSlow(_) => Self::TimedOut(LIMIT_S),
+            QueryError::Unavailable(source) => Self::Unavailable {
+                what: "read side",
+                source: source.into(),
+            },
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Every route, and which roles it takes: the one table that authorisation is enforced from.
+//!
+//! A handler whose method and path have no row here cannot be added: [`Routes::add`] panics, so the
+//! program does not start and no test of it passes. Tests walk the same table.
+
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use utoipa::openapi::path::PathItem;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterExt as _};
+
+use crate::app::App;
+use crate::auth::{Caller, Role, Roles, bearer};
+use crate::problem::ApiError;
+
+/// One method of one path.
+#[derive(Debug)]
+pub struct Route {
+    /// `GET` or `POST`; what takes `GET` takes `HEAD`.
+    pub method: &'static str,
+    /// The template, as `/v1/assignments/{id}`.
+    pub path: &'static str,
+    /// Who may use it.
+    pub access: Access,
+}
+
+/// Who may use a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Anybody who reaches the port, without a token.
+    Public,
+    /// Whoever has one of these roles.
+    Roles(Roles),
+}
+
+const ANYONE: Access = Access::Roles(Roles::of(&Role::ALL));
+const WORKERS: Access = Access::Roles(Roles::of(&[Role::Admin, Role::Operator, Role::Member]));
+const REPLAYERS: Access = Access::Roles(Roles::of(&[Role::Admin, Role::Operator, Role::Auditor]));
+const ADMINS: Access = Access::Roles(Roles::of(&[Role::Admin]));
+
+/// The table.
+pub const ROUTES: &[Route] = &[
+    post("/v1/assignments", WORKERS),
+    post("/v1/assignments/{id}/assign", WORKERS),
+    post("/v1/assignments/{id}/requeue", WORKERS),
+    post("/v1/assignments/{id}/start", WORKERS),
+    post("/v1/assignments/{id}/note", WORKERS),
+    post("/v1/assignments/{id}/hold", WORKERS),
+    post("/v1/assignments/{id}/resume", WORKERS),
+    post("/v1/assignments/{id}/complete", WORKERS),
+    post("/v1/assignments/{id}/close", WORKERS),
+    post("/v1/assignments/{id}/reopen", WORKERS),
+    post("/v1/assignments/{id}/cancel", WORKERS),
+    post("/v1/commands", WORKERS),
+    get("/v1/assignments", ANYONE),
+    get("/v1/assignments/{id}", ANYONE),
+    get("/v1/assignments/{id}/history", ANYONE),
+    get("/v1/workload", ANYONE),
+    get("/v1/events", ANYONE),
+    get("/v1/positions", ANYONE),
+    post("/v1/replays", REPLAYERS),
+    get("/v1/replays/{name}", REPLAYERS),
+    post("/v1/models/{name}/rebuild", ADMINS),
+    get("/health", Access::Public),
+    get("/health/live", Access::Public),
+    get("/health/ready", Access::Public),
+    get("/metrics", Access::Public),
+    get("/openapi.json", Access::Public),
+];
+
+const fn get(path: &'static str, access: Access) -> Route {
+    Route {
+        method: "GET",
+        path,
+        access,
+    }
+}
+
+const fn post(path: &'static str, access: Access) -> Route {
+    Route {
+        method: "POST",
+        path,
+        access,
+    }
+}
+
+/// Routes on their way to becoming a router, each behind its row of the table.
+pub(crate) struct Routes {
+    /// Nothing when the routes are only to be described.
+    app: Option<App>,
+    router: OpenApiRouter<App>,
+}
+
+impl Routes {
+    pub(crate) fn new(app: Option<App>, router: OpenApiRouter<App>) -> Self {
+        Self { app, router }
+    }
+
+    /// Adds one handler.
+    ///
+    /// # Panics
+    /// When the handler has no row in [`ROUTES`]: nobody has said who may use it.
+    pub(crate) fn add(self, handler: UtoipaMethodRouter<App>) -> Self {
+        let mut rows = handler.1.paths.iter().map(|(path, item)| row(path, item));
+        let row = match (rows.next(), rows.next()) {
+            (Some(row), None) => row,
+            _ => panic!("a handler is added alone, with its one path"),
+        };
+        let guarded = match self.app.clone() {
+            Some(app) => {
+                let guard = from_fn_with_state((app, row), authorise);
+                handler.map(|methods| methods.route_layer(guard))
+            }
+            None => handler,
+        };
+        Self {
+            router: self.router.routes(guarded),
+            app: self.app,
+        }
+    }
+
+    pub(crate) fn into_router(self) -> OpenApiRouter<App> {
+        self.router
+    }
+}
+
+fn row(path: &str, item: &PathItem) -> &'static Route {
+    let method = match (&item.get, &item.post) {
+        (Some(_), None) => "GET",
+        (None, Some(_)) => "POST",
+        _ => panic!("`{path}` is added with another method than `GET` or `POST`"),
+    };
+    ROUTES
+        .iter()
+        .find(|row| row.method == method && row.path == path)
+        .unwrap_or_else(|| panic!("`{method} {path}` has no row in the table of routes"))
+}
+
+/// Lets in whom the row lets in, and no more than the limit at a time.
+async fn authorise(
+    State((app, row)): State<(App, &'static Route)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let Access::Roles(roles) = row.access else {
+        return marked(next.run(request).await, row, None);
+    };
+    let caller = match bearer(request.headers()).and_then(|token| app.verifier.verify(token)) {
+        Ok(caller) => caller,
+        Err(error) => return marked(ApiError::from(error).into_response(), row, None),
+    };
+    if !caller.roles().meets(roles) {
+        let error = ApiError::Forbidden("route takes other roles than the token has");
+        return marked(error.into_response(), row, Some(caller));
+    }
+    let response = match app.admit() {
+        Ok(_place) => {
+            request.extensions_mut().insert(caller.clone());
+            next.run(request).await
+        }
+        Err(overloaded) => overloaded.into_response(),
+    };
+    marked(response, row, Some(caller))
+}
+
+/// Leaves what the log and the metrics need.
+fn marked(mut response: Response, row: &'static Route, caller: Option<Caller>) -> Response {
+    response.extensions_mut().insert(row);
+    if let Some(caller) = caller {
+        response.extensions_mut().insert(caller);
+    }
+    response
+}
+
+/// The answer to a path that is none of ours.
+pub(crate) async fn no_such_path() -> ApiError {
+    ApiError::NotFound("path")
+}
