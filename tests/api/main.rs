@@ -1,0 +1,15 @@
+//! The HTTP API, end to end: the real program, its own servers, nothing replaced.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod batch;
+mod contention;
+mod events;
+mod fields;
+mod idempotency;
+mod journey;
+mod lists;
+mod surface;
+mod tenants;
+mod time;
