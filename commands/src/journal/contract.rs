@@ -35,7 +35,8 @@ macro_rules! journal_contract {
             of_writers_at_one_place_exactly_one_wins,
             concurrent_writers_are_read_in_one_order,
             a_reader_from_before_the_writes_meets_them,
-            the_head_is_the_last_commit
+            the_head_is_the_last_commit,
+            a_name_with_a_meaning_in_subjects_is_no_stream
         );
     };
     ($fixture:path, $($claim:ident),+) => {
@@ -395,4 +396,15 @@ pub async fn the_head_is_the_last_commit(fixture: Fixture) {
     let position = fixture.appended("a", Position::START, 1).await;
     let head = fixture.journal.head().await.expect("the journal answers");
     assert!(head >= position);
+}
+
+/// Such a stream cannot even be asked for, whatever the implementation would make of it.
+pub async fn a_name_with_a_meaning_in_subjects_is_no_stream(fixture: Fixture) {
+    fixture.appended("a", Position::START, 1).await;
+    for id in ["*", ">", "a.b", "a b", "a\r\nb", "a\0b", ""] {
+        assert!(Token::new(id).is_err(), "{id:?}");
+        let stream = format!("{}.contract.{id}", fixture.tenant);
+        assert!(stream.parse::<StreamId>().is_err(), "{stream:?}");
+        assert!(Tenant::new(id).is_err(), "{id:?}");
+    }
 }

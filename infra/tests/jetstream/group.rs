@@ -9,6 +9,8 @@ use domain::Position;
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt};
 
+use tokio::sync::watch;
+
 use crate::server::Server;
 
 /// Enough that what waits behind the single appends makes a group.
@@ -123,50 +125,68 @@ async fn a_kill_amid_groups_loses_nothing_that_was_acknowledged() {
     let server = Server::start().await;
     let fixture = server.fixture("group_kill").await;
     for round in 0..3 {
-        let writers = fixture.clone();
-        let before = fixture.journal.head().await.expect("the server answers");
-        let appends = tokio::spawn(async move {
-            let appends = (0..4 * MANY).map(|number| {
-                let id = format!("r{round}s{number}");
-                let append = writers.append(&id, Position::START, round * 1_000_000 + number);
-                writers.journal.append(append)
-            });
-            join_all(appends).await
+        let (acknowledged, mut first_groups) = watch::channel(0);
+        let acknowledged = Arc::new(acknowledged);
+        let writers = (0..MANY).map(|writer| {
+            let first = (round * MANY + writer) * 1_000_000;
+            tokio::spawn(write_until_refused(
+                fixture.clone(),
+                first,
+                acknowledged.clone(),
+            ))
         });
-        // As soon as something of this round is stored.
-        let mut entries = fixture.journal.read_all(before);
-        entries.next().await;
+        let writers: Vec<_> = writers.collect();
+        let enough = first_groups.wait_for(|count| *count >= MANY).await;
+        enough.expect("the writers run");
         server.kill();
-        let answers = appends.await.expect("no writer panics");
+        let answers = join_all(writers).await.into_iter();
+        let answers: Vec<_> = answers.flat_map(|a| a.expect("no writer panics")).collect();
         server.start_again().await;
         wait_until_reachable(&fixture.journal).await;
-        let reads = (0..).zip(&answers).map(|(number, answer)| {
-            let fixture = &fixture;
-            async move {
-                let read = fixture
-                    .read(&format!("r{round}s{number}"), Position::START)
-                    .await;
-                match answer {
-                    Ok(position) => {
-                        assert_eq!(read.len(), 1, "acknowledged and lost");
-                        assert_eq!(read[0].position, *position);
-                        false
-                    }
-                    Err(AppendError::Unknown(_)) => {
-                        let command = fixture.command(round * 1_000_000 + number);
-                        assert!(read.iter().all(|commit| commit.id() == command));
-                        true
-                    }
-                    Err(AppendError::Unavailable(_)) => {
-                        assert!(read.is_empty(), "was not written");
-                        false
-                    }
-                    Err(other) => panic!("{other:?}"),
-                }
-            }
-        });
-        let unclear: Vec<bool> = stream::iter(reads).buffer_unordered(64).collect().await;
-        assert!(unclear.contains(&true), "the kill came amid the appends");
+        let checks = answers
+            .iter()
+            .map(|(command, answer)| check(&fixture, *command, answer));
+        stream::iter(checks)
+            .buffer_unordered(64)
+            .collect::<()>()
+            .await;
+    }
+}
+
+/// Writes one stream after another until the server is gone.
+async fn write_until_refused(
+    fixture: Fixture,
+    first: u64,
+    acknowledged: Arc<watch::Sender<u64>>,
+) -> Vec<(u64, Result<Position, AppendError>)> {
+    let mut answers = Vec::new();
+    for command in first.. {
+        let append = fixture.append(&format!("s{command}"), Position::START, command);
+        let answer = fixture.journal.append(append).await;
+        let is_refused = answer.is_err();
+        answers.push((command, answer));
+        if is_refused {
+            break;
+        }
+        acknowledged.send_modify(|count| *count += 1);
+    }
+    answers
+}
+
+/// What a writer was told is what the journal holds.
+async fn check(fixture: &Fixture, command: u64, answer: &Result<Position, AppendError>) {
+    let read = fixture.read(&format!("s{command}"), Position::START).await;
+    match answer {
+        Ok(position) => {
+            assert_eq!(read.len(), 1, "acknowledged and lost");
+            assert_eq!(read[0].position, *position);
+        }
+        Err(AppendError::Unknown(_)) => {
+            let id = fixture.command(command);
+            assert!(read.iter().all(|commit| commit.id() == id));
+        }
+        Err(AppendError::Unavailable(_)) => assert!(read.is_empty(), "was not written"),
+        Err(other) => panic!("{other:?}"),
     }
 }
 

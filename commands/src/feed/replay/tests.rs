@@ -128,7 +128,7 @@ async fn a_paced_replay_keeps_the_events_apart() {
     let mut pacer = Pacer::new(Pace::Times(60.0)).expect("a pace");
     let later = |listener: &Listener, seconds: i64| {
         let mut event = listener.events.lock().expect("no test panics in it")[0].clone();
-        event.time = event.time + jiff::Span::new().seconds(seconds);
+        event.time += jiff::Span::new().seconds(seconds);
         vec![event]
     };
     let listener = replayed(&journal, &replay).await;

@@ -20,8 +20,7 @@ use commands::journal::{Append, AppendError};
 use domain::Position;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use super::write::{self, ACK_TIMEOUT};
-use super::{Settings, message};
+use super::{Settings, message, write};
 use crate::nats::subjects;
 
 /// Single appends that are under way at once: JetStream writes them one after the other, and this many
@@ -286,14 +285,13 @@ async fn publish_group(
         } else {
             headers.insert(NATS_BATCH_COMMIT, "1");
             let request = Request::new().headers(headers).payload(payload);
-            let request = request.timeout(Some(ACK_TIMEOUT));
-            answer = Some(client.send_request(subject, request).await);
+            answer = Some(write::acknowledged(client, subject, request).await?);
         }
     }
     let Some(answer) = answer else {
         return Ok(None);
     };
-    match write::acknowledged(answer)? {
+    match answer {
         Err(refusal) => {
             tracing::debug!(
                 code = refusal.code,

@@ -1,5 +1,7 @@
 //! Single appends, and the answers that JetStream gives.
 
+use std::pin::pin;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_nats::connection::State;
@@ -13,7 +15,10 @@ use crate::nats::subjects;
 
 /// How long JetStream may take to acknowledge: a leader's election, or a disk that is very busy.
 /// Whoever waits longer is told that the outcome is unknown.
-pub(super) const ACK_TIMEOUT: Duration = Duration::from_secs(5);
+const ACK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often a writer that waits looks whether its answer can still come.
+const CONNECTION_CHECK: Duration = Duration::from_millis(250);
 
 /// The subject's last message is not the expected one; the same, for one that is still on its way
 /// through a cluster.
@@ -26,6 +31,8 @@ const MESSAGE_TOO_LARGE: u64 = 10_054;
 enum Cause {
     #[error("no connection to nats")]
     Disconnected,
+    #[error("connection to nats was lost before the answer came")]
+    Lost,
     #[error("JetStream refused: {description} (code `{code}`)")]
     Refused { code: u64, description: String },
 }
@@ -62,20 +69,40 @@ pub(super) async fn single(
     let headers = message::headers(settings, &append);
     let subject = subjects::of_stream(&settings.prefix, &append.stream);
     let bytes = append.payload.len();
-    let request = Request::new()
-        .headers(headers)
-        .payload(append.payload)
-        .timeout(Some(ACK_TIMEOUT));
-    let answer = client.send_request(subject, request).await;
-    match acknowledged(answer)? {
+    let request = Request::new().headers(headers).payload(append.payload);
+    match acknowledged(client, subject, request).await? {
         Ok(ack) if ack.duplicate => Err(AppendError::Duplicate(Position(ack.seq))),
         Ok(ack) => Ok(Position(ack.seq)),
         Err(refusal) => Err(refused(refusal, append.stream, bytes)),
     }
 }
 
-/// What JetStream answered, or why that cannot be told.
-pub(super) fn acknowledged(
+/// Sends `request` and says what JetStream answered, or why that cannot be told.
+///
+/// An answer that was under way when the connection was lost never comes, so nobody waits for it.
+pub(super) async fn acknowledged(
+    client: &Client,
+    subject: String,
+    request: Request,
+) -> Result<Result<PubAck, Refusal>, AppendError> {
+    let statistics = client.statistics();
+    let connects = statistics.connects.load(Ordering::Relaxed);
+    let request = request.timeout(Some(ACK_TIMEOUT));
+    let mut answer = pin!(client.send_request(subject, request));
+    loop {
+        match tokio::time::timeout(CONNECTION_CHECK, &mut answer).await {
+            Ok(answer) => return understood(answer),
+            Err(_) => {
+                let is_another = statistics.connects.load(Ordering::Relaxed) != connects;
+                if is_another || client.connection_state() != State::Connected {
+                    return Err(AppendError::Unknown(Cause::Lost.into()));
+                }
+            }
+        }
+    }
+}
+
+fn understood(
     answer: Result<Message, RequestError>,
 ) -> Result<Result<PubAck, Refusal>, AppendError> {
     match answer {
