@@ -75,6 +75,9 @@ pub struct Limits {
     pub event_clients_max: usize,
     /// How long a client of `/v1/events` may leave its queue full before it is dropped.
     pub event_stall_max: Duration,
+    /// How often a silent client of `/v1/events` gets a comment, so that nobody between takes the
+    /// connection for dead; and how often its token is looked at again.
+    pub event_keep_alive: Duration,
     /// How long a query waits for the position that it asked for.
     pub read_wait_max: Duration,
     /// How long one health check may take.
@@ -188,6 +191,7 @@ impl Default for Limits {
             request_timeout: Duration::from_secs(30),
             event_clients_max: 256,
             event_stall_max: Duration::from_secs(30),
+            event_keep_alive: Duration::from_secs(15),
             read_wait_max: Duration::from_secs(5),
             health_check_max: Duration::from_secs(2),
         }

@@ -1,7 +1,5 @@
 //! One client's subscription on its way: from the feed into the client's queue.
 
-use std::time::Duration;
-
 use axum::body::Bytes;
 use commands::{FeedEvent, ReadError};
 use futures_util::StreamExt as _;
@@ -13,10 +11,6 @@ use super::cloud_event::server_sent;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::problem::Chain;
-
-/// How often a silent connection gets a comment, so that nobody between takes it for dead; and how
-/// often the caller's token is looked at again.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// The client waits so long before it comes back after a break, in milliseconds.
 const PREAMBLE: &[u8] = b"retry: 1000\n\n";
@@ -39,7 +33,7 @@ impl Subscription {
     async fn pump(&mut self, client: &Sender<Bytes>) -> &'static str {
         let shutdown = self.app.shutdown.clone();
         let stall_max = self.app.limits.event_stall_max;
-        let mut keep_alive = tokio::time::interval(KEEP_ALIVE);
+        let mut keep_alive = tokio::time::interval(self.app.limits.event_keep_alive);
         keep_alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
         keep_alive.reset();
         let mut next = Bytes::from_static(PREAMBLE);
