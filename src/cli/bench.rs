@@ -68,7 +68,7 @@ impl Progress for Remarks<'_> {
 }
 
 fn table(out: &Out, figures: &[Figure]) -> String {
-    let mut table = out.table(&[
+    let mut table = out.new_table(&[
         "figure", "value", "±", "ceiling", "±", "unit", "ratio", "floor", "", "note",
     ]);
     let right = |text: String| cell(text).set_alignment(CellAlignment::Right);
