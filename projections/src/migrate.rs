@@ -59,6 +59,10 @@ pub async fn check_migrated(pool: &PgPool) -> Result<(), NotMigrated> {
             .await
             .map_err(NotMigrated::Unavailable)?;
     }
-    let missing = MIGRATOR.iter().find(|migration| !applied.contains(&migration.version));
-    missing.map_or(Ok(()), |migration| Err(NotMigrated::Missing(migration.version)))
+    let missing = MIGRATOR
+        .iter()
+        .find(|migration| !applied.contains(&migration.version));
+    missing.map_or(Ok(()), |migration| {
+        Err(NotMigrated::Missing(migration.version))
+    })
 }

@@ -41,8 +41,11 @@ const HAND_OVER_COMMITS_MAX: u64 = 2_000;
 /// How often the progress is written down, and the runner's position read.
 const PROGRESS_MS: u64 = 500;
 
-/// How long the swap waits for readers of the old table before it gives way to those behind it.
-const SWAP_LOCK_MS_MAX: u32 = 2_000;
+/// How long the swap waits for readers of the old table, while the runner and new readers wait for it.
+const SWAP_LOCK_MS_MAX: u32 = 200;
+
+/// How long to leave everybody alone after that.
+const SWAP_RETRY_MS: u64 = 1_000;
 
 /// What rebuilds need.
 pub(crate) struct Rebuilder {
@@ -240,6 +243,7 @@ impl Rebuild<'_> {
                         model = self.model.name(),
                         "old table is being read, swap waits"
                     );
+                    tokio::time::sleep(Duration::from_millis(SWAP_RETRY_MS)).await;
                 }
                 Err(error) => return Err(error),
             }

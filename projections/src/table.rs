@@ -137,6 +137,11 @@ impl Table {
         format!("{}_next", self.name)
     }
 
+    /// Every column, for a query: `*` would change under a statement that was prepared before.
+    pub(crate) fn column_names(&self) -> String {
+        names(self.columns)
+    }
+
     pub(crate) fn key(&self) -> &'static [Column] {
         &self.columns[..self.key_columns]
     }

@@ -263,7 +263,9 @@ impl Stored {
 
     /// Some more; none at the end.
     async fn rows(&self, conn: &mut PgConnection) -> Result<Vec<PgRow>, sqlx::Error> {
+        // Not kept as a prepared statement: the next table has other columns under the same words.
         sqlx::query("fetch 5000 from verified")
+            .persistent(false)
             .fetch_all(conn)
             .await
     }

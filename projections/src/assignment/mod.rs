@@ -14,7 +14,7 @@ use domain::assignment::{Assignment, Change, Event, Request, Status};
 use domain::{Aggregate, Commit, Entry, Position, Tenant, Timestamp, Token};
 use uuid::Uuid;
 
-pub use self::query::{Assignee, Filter, Sort, get, list};
+pub use self::query::{Assignee, By, Filter, Sort, get, list};
 pub use self::row::AssignmentRow;
 use crate::fact::{Fact, Facts, stored};
 use crate::model::{Poison, ReadModel, Reads, Rows};

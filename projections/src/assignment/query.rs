@@ -169,7 +169,7 @@ pub async fn list(
     page(
         look,
         select,
-        "*",
+        &TABLE.column_names(),
         sort.sorting(),
         paging,
         |row: &AssignmentRow| (sort.value(row), Tie::Id(row.id)),
@@ -187,9 +187,13 @@ pub async fn get(
     id: Uuid,
 ) -> Result<Found<AssignmentRow>, QueryError> {
     let mut look = reader.look(tenant, TABLE.name).await?;
-    let row = sqlx::query("select * from assignment where tenant = $1 and id = $2")
-        .bind(tenant.as_str())
-        .bind(id)
+    let filter = Filter {
+        id: Some(id),
+        ..Filter::default()
+    };
+    let mut query = filter.select(tenant, &TABLE.column_names());
+    let row = query
+        .build()
         .fetch_optional(look.connection().await?)
         .await?;
     let item = row.as_ref().map(AssignmentRow::read).transpose()?;

@@ -234,7 +234,8 @@ pub async fn history(
         is_time: false,
         tie: "position, index",
     };
-    page(look, select, "*", sorting, paging, |row: &EventRow| {
+    let columns = TABLE.column_names();
+    page(look, select, &columns, sorting, paging, |row: &EventRow| {
         let version = Value::Number(row.version.cast_signed());
         (version, Tie::Event(row.event))
     })

@@ -130,7 +130,7 @@ pub async fn list(
     page(
         look,
         select,
-        "*",
+        &TABLE.column_names(),
         sort.sorting(),
         paging,
         |row: &WorkloadRow| {

@@ -87,3 +87,92 @@ async fn a_runner_killed_again_and_again_has_every_effect_once() {
     assert_eq!(house.count("assignment").await, 1_000);
     assert!(house.clean().await);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_runners_one_stands_by_and_takes_over() {
+    let house = House::new().await;
+    let first = house.run();
+    story(&house);
+    house.caught_up().await;
+    let second = house.run();
+    house.journal.request(&tenant("acme"), id(4), "12:00");
+    house.caught_up().await;
+    drop(first);
+    house.journal.request(&tenant("acme"), id(5), "12:00");
+    house.caught_up().await;
+    drop(second);
+    assert_eq!(house.count("assignment").await, 5);
+    assert!(house.clean().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runner_that_has_lost_its_lock_is_fenced() {
+    let house = House::new().await;
+    let _first = house.run();
+    story(&house);
+    house.caught_up().await;
+    let _second = house.run();
+    for round in 0..5_u128 {
+        // The session that holds the lock ends, and its runner does not know yet.
+        let sql = "select pg_terminate_backend(pid) from projector_lease";
+        sqlx::raw_sql(sql)
+            .execute(&house.pool)
+            .await
+            .expect("ended");
+        for number in 0..50 {
+            let id = id(100 + round * 100 + number);
+            house.journal.request(&tenant("acme"), id, "12:00");
+        }
+        house.caught_up().await;
+    }
+    assert_eq!(house.count("assignment").await, 253);
+    assert!(house.clean().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_locked_table_holds_the_reader_and_it_catches_up() {
+    let house = House::new().await;
+    let _running = house.run();
+    story(&house);
+    let before = house.caught_up().await;
+    let mut lock = house.pool.begin().await.expect("begin");
+    sqlx::raw_sql("lock table assignment")
+        .execute(&mut *lock)
+        .await
+        .expect("locked");
+    let note = Command::Note {
+        text: text(&"x".repeat(10_000)),
+    };
+    for _ in 0..4_000 {
+        house.journal.decide(&tenant("acme"), id(2), &note, "12:00");
+    }
+    // 4,000 notes take some 80 MB decoded: the reader must stop on the way.
+    until("the reader has begun", async || {
+        house.journal.read_to() > before
+    })
+    .await;
+    let mut seen = house.journal.read_to();
+    until("the reader stands still", async || {
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        std::mem::replace(&mut seen, house.journal.read_to()) == house.journal.read_to()
+    })
+    .await;
+    assert!(seen < house.journal.head_now(), "bounded: read to {seen}");
+    assert_eq!(house.read_side.position(), before);
+    lock.rollback().await.expect("let go");
+    house.caught_up().await;
+    assert!(house.clean().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_waits_for_a_position_is_told_when_it_is_not_reached() {
+    let house = House::new().await;
+    let wanted = domain::Position(7);
+    let soon = std::time::Duration::from_millis(50);
+    let behind = house
+        .read_side
+        .wait_for(wanted, soon)
+        .await
+        .expect_err("nothing runs");
+    assert_eq!(behind.reached, domain::Position::START);
+}
