@@ -1,6 +1,8 @@
 //! What the journal's adapter makes of a nats-server: appends alone and in crowds, cold loads, the read
 //! of everything. `cargo run --release -p infra --example journal_rates -- nats://127.0.0.1:4222`
 //!
+//! With `read` behind the address it only reads what an earlier run has written.
+//!
 //! It writes to a stream of its own, `RATES`, and leaves it there to be looked at.
 
 #![expect(clippy::print_stdout, reason = "printing figures is all it does")]
@@ -45,6 +47,9 @@ async fn main() -> Outcome<()> {
         replicas: None,
     };
     let journal = Arc::new(JetStreamJournal::open(client.clone(), settings).await?);
+    if std::env::args().nth(2).as_deref() == Some("read") {
+        return read_everything(&journal).await;
+    }
     one_client(&journal).await?;
     raw(&client, 64).await?;
     for writers in [64, 128, 192, 256, 512, 1_000, 2_000, 10_000] {
