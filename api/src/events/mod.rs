@@ -15,7 +15,10 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::Response;
 use commands::feed::{FeedFilter, FeedStart};
+use commands::{FeedEvent, ReadError};
 use domain::{EventPosition, Position, Token};
+use futures_util::StreamExt as _;
+use futures_util::future::ready;
 use futures_util::stream as streams;
 use tokio::sync::mpsc;
 use tracing::Instrument as _;
@@ -75,8 +78,12 @@ async fn events(
     };
     let place = app.admit_event_client()?;
     let (client, mut queue) = mpsc::channel::<Bytes>(QUEUE_EVENTS);
+    let events = app.feed.subscribe(filter, start);
+    let events = events
+        .filter(move |event| ready(is_behind(start, event)))
+        .boxed();
     let subscription = Subscription {
-        events: app.feed.subscribe(filter, start),
+        events,
         caller,
         app,
     };
@@ -123,6 +130,15 @@ fn start(params: &mut Params, headers: &HeaderMap) -> Result<FeedStart, ApiError
         .or(after)
         .or(from)
         .unwrap_or(FeedStart::Now))
+}
+
+/// A feed that is behind the journal may know only later that an event lies before the start.
+fn is_behind(start: FeedStart, event: &Result<FeedEvent, ReadError>) -> bool {
+    match (start, event) {
+        (FeedStart::After(after), Ok(event)) => event.position > after,
+        (FeedStart::AfterCommit(after), Ok(event)) => event.position.position > after,
+        (FeedStart::Now, Ok(_)) | (_, Err(_)) => true,
+    }
 }
 
 fn after(text: &str) -> Result<FeedStart, &'static str> {

@@ -1,9 +1,13 @@
 //! What every request and every answer gets.
 
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
 
 use super::{FAN, Service};
+use crate::Limits;
 
 #[tokio::test]
 async fn a_path_that_is_none_of_ours_and_a_method_that_is_not_taken_are_problems() {
@@ -141,4 +145,74 @@ async fn the_documentation_needs_no_network() {
         document.json()["openapi"].as_str().map(|v| &v[..3]),
         Some("3.1")
     );
+}
+
+#[tokio::test]
+async fn a_handler_that_panics_is_a_problem_that_tells_nothing_of_it() {
+    let service = Service::new();
+    service.panics.store(true, Ordering::Relaxed);
+    let answer = service.get("/metrics").await;
+    assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(answer.problem(), "internal");
+    assert!(!String::from_utf8_lossy(&answer.body).contains("told to"));
+    service.panics.store(false, Ordering::Relaxed);
+    assert_eq!(service.get("/metrics").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_read_side_that_is_behind_says_how_far_it_is() {
+    let limits = Limits {
+        read_wait_max: Duration::from_millis(1),
+        ..Limits::default()
+    };
+    let service = Service::with(limits);
+    let answer = service.get("/v1/workload?min_position=5").await;
+    assert_eq!(answer.status, StatusCode::GATEWAY_TIMEOUT);
+    assert_eq!(answer.problem(), "read-side-behind");
+    assert_eq!(answer.json()["position"], 0);
+    assert_eq!(
+        service.get("/v1/workload?min_position=x").await.problem(),
+        "malformed"
+    );
+}
+
+#[tokio::test]
+async fn a_request_that_takes_too_long_is_answered_all_the_same() {
+    let limits = Limits {
+        read_wait_max: Duration::from_secs(3_600),
+        request_timeout: Duration::from_millis(1),
+        ..Limits::default()
+    };
+    let service = Service::with(limits);
+    let answer = service.get("/v1/workload?min_position=5").await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(
+        (answer.problem().as_str(), answer.header("retry-after")),
+        ("timed-out", "1")
+    );
+}
+
+#[test]
+fn every_reference_in_the_description_leads_somewhere() {
+    fn references(value: &serde_json::Value, found: &mut Vec<String>) {
+        match value {
+            serde_json::Value::Object(object) => {
+                if let Some(reference) = object.get("$ref").and_then(|r| r.as_str()) {
+                    found.push(reference.to_owned());
+                }
+                object.values().for_each(|value| references(value, found));
+            }
+            serde_json::Value::Array(list) => list.iter().for_each(|v| references(v, found)),
+            _ => {}
+        }
+    }
+    let description: serde_json::Value =
+        serde_json::from_str(&crate::openapi()).expect("a description in JSON");
+    let mut found = Vec::new();
+    references(&description, &mut found);
+    assert!(!found.is_empty());
+    for reference in found {
+        let pointer = reference.strip_prefix('#').expect("within the document");
+        assert!(description.pointer(pointer).is_some(), "{reference}");
+    }
 }

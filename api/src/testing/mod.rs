@@ -6,7 +6,7 @@ mod commands;
 mod exchange;
 mod limits;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -116,9 +116,10 @@ pub(crate) struct Service {
     pub(crate) journal: MemoryJournal,
     pub(crate) feed: MemoryFeed,
     pub(crate) clock: Arc<TestClock>,
-    pub(crate) verifier: Arc<Verifier>,
     pub(crate) signing: SigningKey,
     pub(crate) shutdown: CancellationToken,
+    /// Whether `/metrics` panics.
+    pub(crate) panics: Arc<AtomicBool>,
 }
 
 /// An answer, read to its end.
@@ -141,6 +142,8 @@ impl Service {
         let verifier = Arc::new(Verifier::new(keys, Arc::clone(&clock) as _));
         let (journal, feed) = (MemoryJournal::default(), MemoryFeed::default());
         let shutdown = CancellationToken::new();
+        let panics = Arc::new(AtomicBool::new(false));
+        let panicking = Arc::clone(&panics);
         let pool = PgPoolOptions::new()
             .acquire_timeout(Duration::from_millis(50))
             .connect_lazy("postgres://nobody@127.0.0.1:1/none")
@@ -165,9 +168,12 @@ impl Service {
                 side: ReadSide::follow(pool),
             },
             clock: Arc::clone(&clock) as _,
-            verifier: Arc::clone(&verifier),
+            verifier,
             checks: vec![Arc::new(Broken)],
-            metrics: Arc::new(|| "# none\n".to_owned()),
+            metrics: Arc::new(move || {
+                assert!(!panicking.load(Ordering::Relaxed), "told to");
+                "# none\n".to_owned()
+            }),
             limits,
             shutdown: shutdown.clone(),
         });
@@ -178,9 +184,9 @@ impl Service {
             journal,
             feed,
             clock,
-            verifier,
             signing,
             shutdown,
+            panics,
         }
     }
 
