@@ -1,6 +1,6 @@
 //! The journal: the one log that everything else is derived from.
 //!
-//! An implementation keeps these promises, and [`crate::journal::contract`] tests them:
+//! An implementation keeps these promises, and `journal::contract` (feature `contract`) tests them:
 //! - an append whose position was returned survives the loss of every process and of power;
 //! - an append is refused as [`AppendError::Conflict`] unless the stream's last commit stands exactly
 //!   where the writer expected it;
