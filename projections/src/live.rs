@@ -65,7 +65,7 @@ enum Ended {
     #[error("the lease may be somebody else's")]
     LeaseLost,
     #[error("the source of commits ended")]
-    SourceEnded,
+    NoMoreCommits,
     #[error("a rebuild held the runner for too long")]
     HandOverTooLong,
     /// Not an end: the commit is found, and the model stopped before it.
@@ -179,7 +179,7 @@ impl Projector {
                     runner.count_stopped(self.models.len());
                 }
                 batch = intake.batch(BATCH_COMMITS_MAX, Position(u64::MAX)) => {
-                    let batch = batch.ok_or(Ended::SourceEnded)?;
+                    let batch = batch.ok_or(Ended::NoMoreCommits)?;
                     let span = tracing::info_span!(
                         "projection.apply",
                         from = runner.position.0,

@@ -1,0 +1,143 @@
+//! Filling: a read model at work on a table that nobody reads yet.
+//!
+//! New rows go in by `COPY`; a row that was written before is loaded and written over. The primary key
+//! is added when it is first needed, and the indexes at the end: both are cheaper than keeping them.
+
+use sqlx::PgConnection;
+
+use super::{FILL_ROWS_MAX, Folded, Folding, execute, execute_full, poisoned};
+use crate::fact::Facts;
+use crate::model::{Key, ReadModel, Row, Rows};
+use crate::table::{Columns, CopyRows, safe};
+
+/// How many bytes of finished rows a rebuild holds before it copies them.
+const FILL_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// How many bytes go to `COPY` in one message.
+const COPY_BYTES: usize = 256 * 1024;
+
+impl<M: ReadModel> Folding<M> {
+    pub(super) async fn fill_batch(
+        &mut self,
+        conn: &mut PgConnection,
+        batch: &[Facts],
+    ) -> Result<Folded, sqlx::Error> {
+        let (touched, mut stuck) = Self::touched(batch);
+        let before = self.copy.bytes().len();
+        let applied = match M::ROWS {
+            Rows::Folded => {
+                self.admit(conn, &touched, self.filled.rows).await?;
+                self.apply(touched)
+            }
+            Rows::Once => {
+                let copy = &mut self.copy;
+                Self::apply_once(touched, |row| copy.push(|out| row.write(out)))
+            }
+        };
+        if let Err(applied) = applied {
+            stuck = Some(applied);
+            self.copy.cut(before);
+        }
+        if stuck.is_some() {
+            return Ok(Folded {
+                rows: 0,
+                poisoned: poisoned(batch, stuck),
+            });
+        }
+        let mut rows = 0;
+        if self.hot.len() > FILL_ROWS_MAX || self.copy.bytes().len() > FILL_BYTES_MAX {
+            rows = self.flush(conn).await?;
+        }
+        Ok(Folded {
+            rows,
+            poisoned: None,
+        })
+    }
+
+    /// Writes everything that is in memory: new rows by `COPY`, others over those that are there.
+    async fn flush(&mut self, conn: &mut PgConnection) -> Result<usize, sqlx::Error> {
+        let mut written = 0;
+        let mut upserts = Columns::new(M::TABLE.columns);
+        let mut deletes = Columns::new(M::TABLE.key());
+        if self
+            .hot
+            .iter_mut()
+            .any(|(_, cell)| cell.changed && cell.stored)
+        {
+            self.add_key(conn).await?;
+            for (key, cell) in self.hot.iter_mut() {
+                if !cell.changed || !cell.stored {
+                    continue;
+                }
+                cell.changed = false;
+                match &cell.row {
+                    Some(row) => upserts.push(|out| row.write(out)),
+                    None => deletes.push(|out| key.write(out)),
+                }
+                written += execute_full(conn, &self.sql.upsert, &mut upserts).await?;
+            }
+            written += execute(conn, &self.sql.upsert, &mut upserts).await?;
+            written += execute(conn, &self.sql.delete, &mut deletes).await?;
+        }
+        let mut copy = conn.copy_in_raw(&M::TABLE.copy(&self.name)).await?;
+        copy.send(CopyRows::HEADER).await?;
+        for (_, cell) in self.hot.iter_mut().filter(|(_, cell)| cell.changed) {
+            if let Some(row) = &cell.row {
+                self.copy.push(|out| row.write(out));
+            }
+            if self.copy.bytes().len() > COPY_BYTES {
+                copy.send(self.copy.bytes()).await?;
+                self.copy.clear();
+            }
+        }
+        copy.send(self.copy.bytes()).await?;
+        copy.send(CopyRows::TRAILER).await?;
+        self.copy.clear();
+        written += usize::try_from(copy.finish().await?).unwrap_or(usize::MAX);
+        self.filled.rows |= written > 0;
+        self.hot.clear();
+        self.changed.clear();
+        Ok(written)
+    }
+
+    /// Adds the primary key to a table that is being filled, when it is first needed.
+    pub(super) async fn add_key(&mut self, conn: &mut PgConnection) -> Result<(), sqlx::Error> {
+        if self.filled.key || self.name == M::TABLE.name {
+            return Ok(());
+        }
+        /// Two rows of one key, which only rows that are written once can have.
+        const UNIQUE_VIOLATION: &str = "23505";
+        let added = sqlx::raw_sql(M::TABLE.add_key(&self.name))
+            .execute(&mut *conn)
+            .await;
+        match added {
+            Err(sqlx::Error::Database(error))
+                if error.code().as_deref() == Some(UNIQUE_VIOLATION) =>
+            {
+                sqlx::raw_sql(M::TABLE.keep_first(&self.name))
+                    .execute(&mut *conn)
+                    .await?;
+                sqlx::raw_sql(M::TABLE.add_key(&self.name))
+                    .execute(&mut *conn)
+                    .await?;
+            }
+            added => {
+                added?;
+            }
+        }
+        self.filled.key = true;
+        Ok(())
+    }
+
+    pub(super) async fn finish_fill(&mut self, conn: &mut PgConnection) -> Result<(), sqlx::Error> {
+        self.flush(conn).await?;
+        self.add_key(conn).await?;
+        sqlx::raw_sql(M::TABLE.script(M::TABLE.serve, &self.name))
+            .execute(&mut *conn)
+            .await?;
+        sqlx::raw_sql(safe(format!("analyze {}", self.name)))
+            .execute(&mut *conn)
+            .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,304 @@
+//! Rows on the wire: Postgres' binary form.
+//!
+//! An element of a binary array and a field of a binary `COPY` are the same bytes (a length and the
+//! value), so one writer serves the `UNNEST` upsert, the `COPY` and the comparison of two rows,
+//! without a string or a vector in between.
+
+use domain::Timestamp;
+use serde::Serialize;
+use sqlx::Arguments;
+use sqlx::encode::{Encode, IsNull};
+use sqlx::error::BoxDynError;
+use sqlx::postgres::types::Oid;
+use sqlx::postgres::{PgArgumentBuffer, PgArguments, PgTypeInfo, Postgres};
+use uuid::Uuid;
+
+use super::{Column, Kind};
+
+/// Writes the columns of a row, in order.
+#[derive(Debug)]
+pub struct RowWriter<'a> {
+    columns: &'static [Column],
+    next: usize,
+    out: Out<'a>,
+}
+
+#[derive(Debug)]
+enum Out<'a> {
+    /// Row after row, as `COPY` takes them.
+    Rows(&'a mut Vec<u8>),
+    /// Column by column, as arrays.
+    Columns(&'a mut [Vec<u8>]),
+}
+
+/// Rows on their way into `unnest`: one binary array a column.
+#[derive(Debug)]
+pub(crate) struct Columns {
+    columns: &'static [Column],
+    buffers: Vec<Vec<u8>>,
+    rows: usize,
+}
+
+/// Rows on their way into `COPY … (format binary)`.
+#[derive(Debug)]
+pub(crate) struct CopyRows {
+    columns: &'static [Column],
+    buffer: Vec<u8>,
+}
+
+/// A binary array, as it goes over the wire.
+struct Array {
+    kind: Kind,
+    rows: usize,
+    elements: Vec<u8>,
+}
+
+/// One row as bytes: equal rows have equal bytes.
+pub(crate) fn row_bytes(
+    columns: &'static [Column],
+    write: impl FnOnce(&mut RowWriter<'_>),
+) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    write(&mut RowWriter::new(columns, Out::Rows(&mut bytes)));
+    bytes
+}
+
+/// The columns in which two rows, as [`row_bytes`] writes them, differ.
+pub(crate) fn differing<'a>(columns: &'a [Column], one: &[u8], other: &[u8]) -> Vec<&'a str> {
+    let (one, other) = (fields(one), fields(other));
+    let pairs = columns.iter().zip(one.zip(other));
+    let differing = pairs.filter(|(_, (one, other))| one != other);
+    differing.map(|(column, _)| column.name).collect()
+}
+
+/// The fields of one row; a null is none.
+fn fields(mut row: &[u8]) -> impl Iterator<Item = Option<&[u8]>> {
+    std::iter::from_fn(move || {
+        let (length, rest) = row.split_first_chunk::<4>()?;
+        let length = usize::try_from(i32::from_be_bytes(*length)).ok();
+        let (field, rest) = rest.split_at(length.unwrap_or(0));
+        row = rest;
+        Some(length.map(|_| field))
+    })
+}
+
+impl<'a> RowWriter<'a> {
+    fn new(columns: &'static [Column], out: Out<'a>) -> Self {
+        Self {
+            columns,
+            next: 0,
+            out,
+        }
+    }
+
+    fn begin(&mut self, kind: Kind) -> &mut Vec<u8> {
+        debug_assert_eq!(self.columns[self.next].kind, kind, "column {}", self.next);
+        let index = self.next;
+        self.next += 1;
+        match &mut self.out {
+            Out::Rows(buffer) => buffer,
+            Out::Columns(buffers) => &mut buffers[index],
+        }
+    }
+
+    fn field(&mut self, kind: Kind, bytes: &[u8]) {
+        let buffer = self.begin(kind);
+        buffer.extend_from_slice(&length(bytes.len()));
+        buffer.extend_from_slice(bytes);
+    }
+
+    /// A null.
+    pub fn null(&mut self) {
+        let kind = self.columns[self.next].kind;
+        self.begin(kind).extend_from_slice(&(-1_i32).to_be_bytes());
+    }
+
+    /// A `text`.
+    pub fn text(&mut self, text: &str) {
+        self.field(Kind::Text, text.as_bytes());
+    }
+
+    /// A `text` or a null.
+    pub fn text_or_null(&mut self, text: Option<&str>) {
+        match text {
+            Some(text) => self.text(text),
+            None => self.null(),
+        }
+    }
+
+    /// A `uuid`.
+    pub fn uuid(&mut self, uuid: Uuid) {
+        self.field(Kind::Uuid, uuid.as_bytes());
+    }
+
+    /// A `bigint`.
+    pub fn bigint(&mut self, number: i64) {
+        self.field(Kind::Bigint, &number.to_be_bytes());
+    }
+
+    /// A `bigint` of a count or a position, which never reach 2^63.
+    pub fn count(&mut self, count: u64) {
+        self.bigint(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// An `integer`.
+    pub fn integer(&mut self, number: i32) {
+        self.field(Kind::Integer, &number.to_be_bytes());
+    }
+
+    /// A `boolean`.
+    pub fn boolean(&mut self, truth: bool) {
+        self.field(Kind::Boolean, &[u8::from(truth)]);
+    }
+
+    /// A `timestamptz`, cut to what Postgres stores.
+    pub fn timestamp(&mut self, time: Timestamp) {
+        /// 2000-01-01, from where Postgres counts.
+        const EPOCH_MICROSECOND: i64 = 946_684_800_000_000;
+        let time = crate::fact::stored(time).as_microsecond() - EPOCH_MICROSECOND;
+        self.field(Kind::Timestamp, &time.to_be_bytes());
+    }
+
+    /// A `timestamptz` or a null.
+    pub fn timestamp_or_null(&mut self, time: Option<Timestamp>) {
+        match time {
+            Some(time) => self.timestamp(time),
+            None => self.null(),
+        }
+    }
+
+    /// A `json`, as it is written.
+    pub fn json(&mut self, json: &str) {
+        self.field(Kind::Json, json.as_bytes());
+    }
+
+    /// A `jsonb`.
+    pub fn jsonb(&mut self, value: &impl Serialize) {
+        let buffer = self.begin(Kind::Jsonb);
+        let start = buffer.len();
+        // The length, known afterwards, and the version of the binary form.
+        buffer.extend_from_slice(&[0, 0, 0, 0, 1]);
+        serde_json::to_writer(&mut *buffer, value).expect("columns hold maps with text keys");
+        let bytes = length(buffer.len() - start - 4);
+        buffer[start..start + 4].copy_from_slice(&bytes);
+    }
+}
+
+/// A length on the wire. No field comes near 2 GiB: a commit has at most some megabytes.
+fn length(length: usize) -> [u8; 4] {
+    i32::try_from(length)
+        .expect("a field is smaller than a commit")
+        .to_be_bytes()
+}
+
+impl Columns {
+    pub(crate) fn new(columns: &'static [Column]) -> Self {
+        Self {
+            columns,
+            buffers: columns.iter().map(|_| Vec::new()).collect(),
+            rows: 0,
+        }
+    }
+
+    pub(crate) fn push(&mut self, write: impl FnOnce(&mut RowWriter<'_>)) {
+        let mut writer = RowWriter::new(self.columns, Out::Columns(&mut self.buffers));
+        write(&mut writer);
+        debug_assert_eq!(writer.next, self.columns.len(), "every column is written");
+        self.rows += 1;
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows == 0
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.buffers.iter().map(Vec::len).sum()
+    }
+
+    /// What was pushed, as the arguments of a statement; empty again afterwards.
+    pub(crate) fn take(&mut self) -> Result<PgArguments, BoxDynError> {
+        let mut arguments = PgArguments::default();
+        for (column, elements) in self.columns.iter().zip(&mut self.buffers) {
+            arguments.add(Array {
+                kind: column.kind,
+                rows: self.rows,
+                elements: std::mem::take(elements),
+            })?;
+        }
+        self.rows = 0;
+        Ok(arguments)
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.buffers.iter_mut().for_each(Vec::clear);
+        self.rows = 0;
+    }
+}
+
+impl CopyRows {
+    /// The signature, no flags, no extension.
+    pub(crate) const HEADER: &'static [u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+    pub(crate) const TRAILER: &'static [u8] = &(-1_i16).to_be_bytes();
+
+    pub(crate) fn new(columns: &'static [Column]) -> Self {
+        Self {
+            columns,
+            buffer: Vec::new(),
+        }
+    }
+
+    pub(crate) fn push(&mut self, write: impl FnOnce(&mut RowWriter<'_>)) {
+        let count = i16::try_from(self.columns.len()).expect("a table has few columns");
+        self.buffer.extend_from_slice(&count.to_be_bytes());
+        write(&mut RowWriter::new(
+            self.columns,
+            Out::Rows(&mut self.buffer),
+        ));
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.buffer
+    }
+
+    /// Takes back what was pushed behind `bytes`.
+    pub(crate) fn cut(&mut self, bytes: usize) {
+        self.buffer.truncate(bytes);
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.buffer.clear();
+    }
+}
+
+impl sqlx::Type<Postgres> for Array {
+    fn type_info() -> PgTypeInfo {
+        PgTypeInfo::with_oid(Oid(Kind::Text.oids().1))
+    }
+}
+
+impl Encode<'_, Postgres> for Array {
+    fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
+        let dimensions: i32 = 1;
+        let may_have_nulls: i32 = 1;
+        let lower_bound: i32 = 1;
+        buffer.extend_from_slice(&dimensions.to_be_bytes());
+        buffer.extend_from_slice(&may_have_nulls.to_be_bytes());
+        buffer.extend_from_slice(&self.kind.oids().0.to_be_bytes());
+        buffer.extend_from_slice(&i32::try_from(self.rows)?.to_be_bytes());
+        buffer.extend_from_slice(&lower_bound.to_be_bytes());
+        buffer.extend_from_slice(&self.elements);
+        Ok(IsNull::No)
+    }
+
+    fn produces(&self) -> Option<PgTypeInfo> {
+        Some(PgTypeInfo::with_oid(Oid(self.kind.oids().1)))
+    }
+
+    fn size_hint(&self) -> usize {
+        20 + self.elements.len()
+    }
+}
