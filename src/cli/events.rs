@@ -197,9 +197,13 @@ fn query(args: &TailArgs, resumed: bool) -> Query {
 
 fn line(event: &Value) -> String {
     let parts = ["/id", "/time", "/type", "/subject"].map(|pointer| show::text(event, pointer));
-    let actor = match show::text(event, "/actor") {
-        none if none.is_empty() => String::new(),
-        actor => format!("  by {actor}"),
+    let actor = match (
+        show::text(event, "/actor"),
+        show::text(event, "/onbehalfof"),
+    ) {
+        (actor, _) if actor.is_empty() => String::new(),
+        (actor, other) if other.is_empty() => format!("  by {actor}"),
+        (actor, other) => format!("  by {other} (through {actor})"),
     };
     super::out::clean(&format!("{}{actor}", parts.join("  ")))
 }

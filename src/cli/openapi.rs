@@ -7,8 +7,5 @@ Examples:
   ledgerline openapi > openapi.json";
 
 pub(super) fn run(console: &Console) -> anyhow::Result<()> {
-    let document = api::openapi();
-    let text = serde_json::to_string_pretty(&document)?;
-    console.out.line(&text)?;
-    Ok(())
+    Ok(console.out.line(&api::openapi())?)
 }

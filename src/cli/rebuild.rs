@@ -64,7 +64,7 @@ async fn follow(client: &Client, model: &str, console: &Console) -> anyhow::Resu
         if let Some(head) = answer.body["journal"].as_u64() {
             bar.set_length(head);
         }
-        bar.set_position(found["position"].as_u64().unwrap_or_default());
+        bar.set_position(found["rebuilt_to"].as_u64().unwrap_or_default());
         match found["status"].as_str() {
             Some("rebuilding") => tokio::time::sleep(POLL).await,
             Some("live") => {
@@ -79,14 +79,10 @@ async fn follow(client: &Client, model: &str, console: &Console) -> anyhow::Resu
     }
 }
 
-/// A model that is being rebuilt may be listed twice, in its old form and in its new one: the new
-/// one is what is waited for.
+/// The model of this name; it is `rebuilding` from the order on until the new table serves.
 fn find<'a>(positions: &'a Value, model: &str) -> Option<&'a Value> {
-    let models = positions["models"].as_array()?;
-    let named = || models.iter().filter(|found| found["name"] == model);
-    named()
-        .find(|found| found["status"] == "rebuilding")
-        .or_else(|| named().next())
+    let mut models = positions["models"].as_array()?.iter();
+    models.find(|found| found["name"] == model)
 }
 
 #[cfg(test)]
@@ -94,13 +90,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_form_that_is_being_built_is_followed() {
+    fn a_model_is_followed_by_its_name() {
         let positions = json!({"models": [
-            {"name": "workload", "status": "rebuilding", "position": 1},
-            {"name": "assignment", "status": "live", "position": 9},
-            {"name": "assignment", "status": "rebuilding", "position": 4}]});
+            {"name": "workload", "status": "live", "position": 1},
+            {"name": "assignment", "status": "rebuilding", "position": 9, "rebuilt_to": 4}]});
         assert_eq!(
-            find(&positions, "assignment").expect("listed")["position"],
+            find(&positions, "assignment").expect("listed")["rebuilt_to"],
             4
         );
         assert_eq!(find(&positions, "nothing"), None);

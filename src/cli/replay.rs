@@ -109,23 +109,18 @@ async fn follow(client: &Client, name: &str, console: &Console) -> anyhow::Resul
             .get(&["v1", "replays", name], &Query::default())
             .await?
             .body;
-        if let Some(events) = replay["events"].as_u64() {
-            bar.set_length(events);
+        // The end of the slice is known once the first commit was looked for.
+        if let Some(until) = replay["until"].as_u64().filter(|until| *until > 0) {
+            bar.set_length(until);
         }
-        bar.set_position(replay["published"].as_u64().unwrap_or_default());
-        match replay["status"].as_str() {
-            Some("running") => tokio::time::sleep(POLL).await,
-            Some("done") => {
+        bar.set_position(replay["position"].as_u64().unwrap_or_default());
+        match (&replay["error"], &replay["ended"]) {
+            (Value::String(error), _) => anyhow::bail!("replay `{name}`: it broke off: {error}"),
+            (_, Value::Bool(true)) => {
                 bar.finish_and_clear();
                 return Ok(replay);
             }
-            Some(_) | None => {
-                let (status, error) = (
-                    show::text(&replay, "/status"),
-                    show::text(&replay, "/error"),
-                );
-                anyhow::bail!("replay `{name}`: it is `{status}`: {error}");
-            }
+            _ => tokio::time::sleep(POLL).await,
         }
     }
 }
