@@ -185,7 +185,7 @@ impl Default for Limits {
         Self {
             body_bytes_max: 1024 * 1024,
             batch_lines_max: 10_000,
-            batch_in_flight_max: 1_024,
+            batch_in_flight_max: 4_000,
             batches_max: 32,
             requests_max: 4_096,
             request_timeout: Duration::from_secs(30),

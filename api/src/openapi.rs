@@ -27,6 +27,11 @@ use crate::routes::{Access, ROUTES, Route, Routes};
 /// The greatest number that every JSON reader takes exactly: 2^53 - 1.
 const NUMBER_MAX: f64 = 9_007_199_254_740_991.0;
 
+/// Verbs whose body may be left out: nothing in it is required.
+const OPTIONAL_BODIES: [&str; 6] = [
+    "/requeue", "/start", "/resume", "/close", "/reopen", "/cancel",
+];
+
 /// Name of the one security scheme.
 const TOKEN: &str = "token";
 
@@ -141,6 +146,11 @@ fn complete(row: &Route, operation: &mut Operation) {
             [],
         )]);
     }
+    if let Some(RefOr::T(body)) = &mut operation.request_body
+        && OPTIONAL_BODIES.iter().any(|verb| row.path.ends_with(verb))
+    {
+        body.required = Some(Required::False);
+    }
     let parameters = operation.parameters.get_or_insert_default();
     parameters.extend(shared_parameters(row).into_iter().map(RefOr::T));
     for (status, response) in &mut operation.responses.responses {
@@ -161,6 +171,10 @@ fn complete(row: &Route, operation: &mut Operation) {
                 response
                     .headers
                     .insert("Ledgerline-Position".to_owned(), RefOr::T(position));
+            }
+            if status.starts_with('2') && is_command(row) {
+                let tag = header("the version, for `If-Match`", SchemaType::new(Type::String));
+                response.headers.insert("ETag".to_owned(), RefOr::T(tag));
             }
             if status == "503" || status == "504" || status == "429" {
                 let seconds = header("after so many seconds", SchemaType::new(Type::Integer));

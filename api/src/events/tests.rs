@@ -183,11 +183,16 @@ async fn a_client_that_does_not_read_is_dropped_and_makes_room() {
         .await
         .header("location")
         .to_owned();
-    for _ in 0..super::QUEUE_EVENTS + 10 {
-        service
-            .post(&format!("{path}/note"), r#"{"text":"x"}"#)
-            .await;
-    }
+    let id = path.rsplit('/').next().expect("an id");
+    let note = format!(
+        r#"{{"command":"assignment.note","id":"{id}","data":{{"text":"x"}}}}{}"#,
+        '\n'
+    );
+    let notes = note.repeat(super::QUEUE_EVENTS + 10);
+    let mut batch = service.posting("/v1/commands", &notes);
+    let ndjson = "application/x-ndjson".parse().expect("ASCII");
+    batch.headers_mut().insert("content-type", ndjson);
+    assert_eq!(service.send(batch).await.status, StatusCode::OK);
     publish(&service).await;
     let mut silent = follow(&service, "?from=start", None).await;
     // There is room for one only: the next is let in once the silent one was dropped.
