@@ -3,4 +3,5 @@ with moved as (
     where position = $1 and term = $3
     returning position
 )
-select pg_notify('read_side', position::text) from moved
+select pg_notify('read_side', position::text), extract(epoch from clock_timestamp())::float8 as now
+from moved

@@ -158,20 +158,23 @@ async fn serve(conn: &mut PgConnection, model: &Model) -> Result<(), sqlx::Error
 }
 
 /// Moves the read side from one position to the next, and tells everybody when the transaction
-/// commits.
+/// commits. Gives the time of the database, in seconds since 1970.
 pub(crate) async fn advance(
     conn: &mut PgConnection,
     term: i64,
     from: Position,
     to: Position,
-) -> Result<Result<(), Fenced>, sqlx::Error> {
+) -> Result<Result<f64, Fenced>, sqlx::Error> {
     let moved = sqlx::query(include_str!("advance.sql"))
         .bind(from.0.cast_signed())
         .bind(to.0.cast_signed())
         .bind(term)
         .fetch_optional(conn)
         .await?;
-    Ok(moved.map(drop).ok_or(Fenced))
+    match moved {
+        Some(moved) => Ok(Ok(moved.try_get("now")?)),
+        None => Ok(Err(Fenced)),
+    }
 }
 
 /// Holds the read side where it is, for the rest of the transaction.

@@ -7,6 +7,7 @@
 //! what the database says. There is no state here that the database does not have.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use domain::Position;
@@ -32,6 +33,9 @@ const BATCH_COMMITS_MAX: usize = 2_000;
 
 /// The first and the longest wait after an error; each is twice the one before.
 const RETRY_MS: (u64, u64) = (100, 3_000);
+
+/// How often it is measured how far the read side is behind the journal.
+const LAG_MS: u64 = 5_000;
 
 /// How long a rebuild may hold the runner while it folds the last commits and swaps the tables.
 const HAND_OVER_MS_MAX: u64 = 30_000;
@@ -87,6 +91,8 @@ struct Runner {
     term: i64,
     position: Position,
     live: Vec<Box<dyn Slot>>,
+    /// The position again, for whoever measures how far behind it is.
+    reached: Arc<AtomicU64>,
 }
 
 impl Projector {
@@ -168,7 +174,10 @@ impl Projector {
             term: term.number,
             position: term.position,
             live: term.live.iter().map(slot).collect(),
+            reached: Arc::new(AtomicU64::new(term.position.0)),
         };
+        let behind = measure_lag(Arc::clone(&self.source), Arc::clone(&runner.reached));
+        let _lag = AbortOnDropHandle::new(tokio::spawn(behind));
         runner.count_stopped(self.models.len());
         loop {
             tokio::select! {
@@ -229,7 +238,7 @@ impl Runner {
         let mut rows = 0;
         let mut stopped: Vec<(Model, Poisoned)> = Vec::new();
         let mut tx = self.conn.begin().await?;
-        checkpoint::advance(&mut tx, self.term, self.position, to).await??;
+        let now = checkpoint::advance(&mut tx, self.term, self.position, to).await??;
         for slot in &mut self.live {
             let model = slot.model();
             let folded = slot.fold(&mut tx, facts).await;
@@ -248,7 +257,8 @@ impl Runner {
         for (model, poisoned) in &stopped {
             self.drop_stopped(model, poisoned);
         }
-        observe(facts, rows, begun);
+        self.reached.store(to.0, Ordering::Relaxed);
+        observe(facts, rows, begun, now);
         Ok(())
     }
 
@@ -299,7 +309,11 @@ impl Runner {
     clippy::cast_precision_loss,
     reason = "gauges and histograms are floats"
 )]
-fn observe(batch: &[Facts], rows: usize, begun: Instant) {
+fn observe(batch: &[Facts], rows: usize, begun: Instant, now: f64) {
+    if let Some(commit) = batch.iter().rev().find_map(Facts::commit) {
+        let recorded = commit.payload.at.as_duration().as_secs_f64();
+        metrics::gauge!("ledgerline_projection_lag_seconds").set((now - recorded).max(0.0));
+    }
     metrics::histogram!("ledgerline_projection_batch_commits").record(batch.len() as f64);
     metrics::histogram!("ledgerline_projection_batch_rows").record(rows as f64);
     metrics::histogram!("ledgerline_projection_apply_seconds").record(begun.elapsed());
@@ -312,6 +326,18 @@ fn observe(batch: &[Facts], rows: usize, begun: Instant) {
                 trace = commit.trace.as_deref(), "projected"
             );
         }
+    }
+}
+
+/// Says every now and then how many commits of the journal are not yet in the tables.
+#[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
+async fn measure_lag(source: Arc<dyn Source>, reached: Arc<AtomicU64>) {
+    loop {
+        if let Ok(head) = source.head().await {
+            let behind = head.0.saturating_sub(reached.load(Ordering::Relaxed));
+            metrics::gauge!("ledgerline_projection_lag_commits").set(behind as f64);
+        }
+        tokio::time::sleep(Duration::from_millis(LAG_MS)).await;
     }
 }
 

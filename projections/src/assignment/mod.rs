@@ -1,5 +1,5 @@
 //! assignment: one row an assignment, as it stands now.
-//! Folds category `assignment`; owns table `assignment`; queries in [`query`].
+//! Folds category `assignment`; owns table `assignment`; queries in `query.rs`.
 //!
 //! Times: `requested_at` is when the request happened (not when it was recorded), `updated_at` the
 //! latest time at which anything of it happened, `since` when the present standing began. `outcome`

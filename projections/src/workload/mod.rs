@@ -1,5 +1,5 @@
 //! workload: one row a person and one a group: what they have, and what time it took them.
-//! Folds category `assignment`; owns table `workload`; queries in [`query`].
+//! Folds category `assignment`; owns table `workload`; queries in `query.rs`.
 //!
 //! Every event that moves an assignment says where it moves from, since when, and where to: the
 //! counts move with it, and the time of the period that ended is credited to whoever held the work
