@@ -119,11 +119,11 @@ pub async fn doctor(data_dir: &Path, target: &Target) -> anyhow::Result<Vec<Find
             database,
         ),
         (_, _, Some(endpoints)) => {
-            findings.extend(programs());
+            findings.extend(programs(data_dir));
             Addresses::of_endpoints(endpoints)
         }
         (_, _, None) => {
-            findings.extend(programs());
+            findings.extend(programs(data_dir));
             findings.push(disk(data_dir));
             findings.push(Finding::warning(
                 "service",
@@ -156,7 +156,7 @@ pub async fn doctor(data_dir: &Path, target: &Target) -> anyhow::Result<Vec<Find
     Ok(findings)
 }
 
-fn programs() -> [Finding; 2] {
+fn programs(data_dir: &Path) -> [Finding; 2] {
     let search = Search::of_environment();
     let found = |check, located: Result<locate::Program, _>| match located {
         Ok(program) => Finding::ok(
@@ -167,7 +167,7 @@ fn programs() -> [Finding; 2] {
     };
     [
         found("nats-server program", locate::nats_server(&search)),
-        found("postgres program", locate::postgres(&search, None, None)),
+        found("postgres program", locate::postgres_for(&search, data_dir)),
     ]
 }
 

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use infra::embedded::locate::Search;
 use infra::embedded::{self, Options, Servers, Shim};
 use infra::nats::server::SyncEvidence;
@@ -47,16 +46,12 @@ pub struct Connections {
 
 /// Starts the embedded servers.
 pub(super) async fn start(embedded: &Embedded) -> anyhow::Result<Servers> {
-    let shim = Shim {
-        program: std::env::current_exe().context("find this program's own file")?,
-        arguments: vec![crate::CHILD_ARGUMENT.into()],
-    };
     let options = Options {
         data_folder: embedded.data_dir.clone(),
         nats_port: embedded.nats_port,
         postgres_port: embedded.postgres_port,
         search: Search::of_environment(),
-        shim,
+        shim: Shim::of_this_program(crate::CHILD_ARGUMENT),
     };
     Ok(Servers::start(options).await?)
 }
