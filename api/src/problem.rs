@@ -1,6 +1,6 @@
 //! Problem details (RFC 9457): the one shape of every answer that is not a success.
 //!
-//! A handler gives an [`ApiError`]; the one table of statuses is [`ApiError::kind`]. The answer's body
+//! A handler gives an [`ApiError`]; the one table of statuses is `ApiError::kind`. The answer's body
 //! is written by [`crate::exchange`], which knows the request's path and id and also gives this shape
 //! to whatever the framework itself refuses.
 

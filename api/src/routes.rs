@@ -1,6 +1,6 @@
 //! Every route, and which roles it takes: the one table that authorisation is enforced from.
 //!
-//! A handler whose method and path have no row here cannot be added: [`Routes::add`] panics, so the
+//! A handler whose method and path have no row here cannot be added: `Routes::add` panics, so the
 //! program does not start and no test of it passes. Tests walk the same table.
 
 use axum::extract::{Request, State};
