@@ -60,7 +60,8 @@ impl<A: Aggregate> Loaded<A> {
         Ok(loaded)
     }
 
-    fn empty() -> Self {
+    /// The state before the first commit.
+    pub(super) fn empty() -> Self {
         Self {
             state: A::default(),
             position: Position::START,

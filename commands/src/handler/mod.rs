@@ -156,10 +156,16 @@ impl<A: Aggregate> Handler<A> {
         earlier_after: Option<Position>,
         slot: &mut Option<Loaded<A>>,
     ) -> Result<Receipt, Failure<A::Refusal>> {
-        let mut fresh = slot.is_none();
+        let mut fresh = false;
         let loaded = match slot {
             Some(loaded) => loaded,
-            None => slot.insert(Loaded::load(stream, &*self.journal, &*self.snapshots).await?),
+            // What could begin an aggregate most likely does: reading a stream that is not there
+            // would cost as much as the append, which finds out by itself.
+            None if Self::begins(request, context) => slot.insert(Loaded::empty()),
+            None => {
+                fresh = true;
+                slot.insert(Loaded::load(stream, &*self.journal, &*self.snapshots).await?)
+            }
         };
         if let Some(after) = earlier_after
             && let Some(receipt) = self.find_earlier(stream, request, after, loaded).await?
@@ -202,6 +208,12 @@ impl<A: Aggregate> Handler<A> {
         Err(Failure::Contended {
             attempts: ATTEMPTS_MAX,
         })
+    }
+
+    /// Whether the command brings about events where there are none yet.
+    fn begins(request: &Request<A::Command>, context: &Context) -> bool {
+        let decided = A::default().decide(&request.command, context);
+        request.expected_version.is_none() && decided.is_ok_and(|events| !events.is_empty())
     }
 
     /// Writes `events`. No receipt means that another writer was first, and `loaded` has caught up.
