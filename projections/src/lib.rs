@@ -8,8 +8,8 @@
 //! - [`assignment`], [`assignment_event`], [`workload`], [`command`]: the models, each with its table
 //!   and its queries.
 //! - [`live`]: the one runner, which keeps them at one position.
-//! - [`verify`]: folds the whole journal again and compares every row.
-//! - [`query`], [`cursor`], [`positions`], [`read_side`]: how the rows are read.
+//! - [`verify`](mod@verify): folds the whole journal again and compares every row.
+//! - [`query`], [`cursor`], [`positions`](mod@positions), [`read_side`]: how the rows are read.
 //! - [`migrate`](mod@migrate), [`analyst`]: tables of no model, and roles.
 
 pub mod analyst;

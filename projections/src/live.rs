@@ -224,7 +224,11 @@ impl Runner {
                     position: last(one),
                     poison: Poison::from_error(&error),
                 };
-                checkpoint::stop(&mut self.conn, &model, &poisoned).await?;
+                // Only who may move the read side may say that a model of it has stopped.
+                let mut tx = self.conn.begin().await?;
+                checkpoint::hold(&mut tx, self.term, self.position).await??;
+                checkpoint::stop(&mut tx, &model, &poisoned).await?;
+                tx.commit().await?;
                 self.drop_stopped(&model, &poisoned);
             }
         }
