@@ -114,6 +114,10 @@ pub struct RecordedEvent {
 
 /// What a reader of the journal meets.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every entry is a commit, and a box for each is an allocation a message"
+)]
 pub enum Entry {
     /// A commit.
     Commit(Commit),
