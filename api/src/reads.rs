@@ -32,6 +32,22 @@ pub struct Reads {
 pub(crate) struct Asked {
     pub(crate) caller: Caller,
     pub(crate) params: Params,
+    pub(crate) least: Least,
+}
+
+/// The position that an answer must have reached, where the caller asked for one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Least(Option<Position>);
+
+impl Least {
+    /// Whether an answer at `reached` will do. A model that has stopped stands where it stopped, however
+    /// far the read side is: what it has is older than what was asked for.
+    pub(crate) fn met_by(self, reached: Position) -> Result<(), ApiError> {
+        match self.0 {
+            Some(asked) if reached < asked => Err(ApiError::Behind { asked, reached }),
+            Some(_) | None => Ok(()),
+        }
+    }
 }
 
 impl FromRequestParts<App> for Asked {
@@ -46,10 +62,15 @@ impl FromRequestParts<App> for Asked {
             Some(value) => Some(position(value)?),
             None => None,
         };
-        if let Some(asked) = by_parameter.max(by_header) {
+        let least = by_parameter.max(by_header);
+        if let Some(asked) = least {
             app.wait_for(asked).await?;
         }
-        Ok(Self { caller, params })
+        Ok(Self {
+            caller,
+            params,
+            least: Least(least),
+        })
     }
 }
 

@@ -102,7 +102,11 @@ impl From<WorkloadRow> for Workload {
     ),
     responses((status = 200, description = "a page of persons and groups", body = WorkloadList)))]
 async fn list(State(app): State<App>, asked: Asked) -> Result<Response, ApiError> {
-    let Asked { caller, mut params } = asked;
+    let Asked {
+        caller,
+        mut params,
+        least,
+    } = asked;
     let filter = Filter {
         dimension: params.parsed::<Dimension>("dimension"),
         name: params.text("name"),
@@ -111,6 +115,7 @@ async fn list(State(app): State<App>, asked: Asked) -> Result<Response, ApiError
     let paging = params.paging(false)?;
     params.finish()?;
     let page = workload::list(&app.reads.reader, caller.tenant(), &filter, sort, &paging).await?;
+    least.met_by(page.position)?;
     let items = page.items.into_iter().map(Workload::from).collect();
     let next = page.next.map(|cursor| cursor.encode());
     Ok(at(page.position, WorkloadList { items, next }))

@@ -91,6 +91,7 @@ pub async fn positions(pool: &PgPool) -> Result<Positions, QueryError> {
 }
 
 /// Asks the runner, wherever it runs, to rebuild the model `name`. Tells whether there is such a model.
+/// What was asked for is on the disk then: unlike rows, it cannot be folded from the journal again.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -98,10 +99,15 @@ pub async fn request_rebuild(pool: &PgPool, name: &str) -> Result<bool, QueryErr
     if name.contains('\0') {
         return Ok(false);
     }
+    let mut tx = pool.begin().await?;
+    sqlx::query("set local synchronous_commit = on")
+        .execute(&mut *tx)
+        .await?;
     let asked = sqlx::query("update projection set rebuild_requested = true where name = $1")
         .bind(name)
-        .execute(pool)
+        .execute(&mut *tx)
         .await?;
+    tx.commit().await?;
     Ok(asked.rows_affected() > 0)
 }
 

@@ -63,13 +63,18 @@ const SORT_DEFAULT: &str = "-requested_at";
     ),
     responses((status = 200, description = "a page of assignments", body = AssignmentList)))]
 async fn list(State(app): State<App>, asked: Asked) -> Result<Response, ApiError> {
-    let Asked { caller, mut params } = asked;
+    let Asked {
+        caller,
+        mut params,
+        least,
+    } = asked;
     let filter = filter(&mut params);
     let sort: Option<Sort> = params.parsed("sort");
     let paging = params.paging(true)?;
     params.finish()?;
     let sort = sort.unwrap_or_else(|| SORT_DEFAULT.parse().expect("the default is a sort"));
     let page = assignment::list(&app.reads.reader, caller.tenant(), &filter, sort, &paging).await?;
+    least.met_by(page.position)?;
     let items = page.items.into_iter().map(AssignmentView::from).collect();
     let next = page.next.map(|cursor| cursor.encode());
     Ok(at(
@@ -100,7 +105,11 @@ async fn get(
     headers: HeaderMap,
     asked: Asked,
 ) -> Result<Response, ApiError> {
-    let Asked { caller, mut params } = asked;
+    let Asked {
+        caller,
+        mut params,
+        least,
+    } = asked;
     let id = aggregate_id(&id)?;
     let until = Until {
         at: params.time("at"),
@@ -109,6 +118,7 @@ async fn get(
     params.finish()?;
     let (row, position) = if until == Until::default() {
         let found = assignment::get(&app.reads.reader, caller.tenant(), id).await?;
+        least.met_by(found.position)?;
         (found.item, found.position)
     } else {
         let row = as_it_was(&app, caller.tenant(), id, until).await?;
@@ -142,11 +152,16 @@ async fn history(
     Path(id): Path<String>,
     asked: Asked,
 ) -> Result<Response, ApiError> {
-    let Asked { caller, mut params } = asked;
+    let Asked {
+        caller,
+        mut params,
+        least,
+    } = asked;
     let id = aggregate_id(&id)?;
     let paging = params.paging(false)?;
     params.finish()?;
     let page = assignment_event::history(&app.reads.reader, caller.tenant(), id, &paging).await?;
+    least.met_by(page.position)?;
     if page.items.is_empty() && paging.cursor.is_none() {
         return Err(ApiError::NotFound("assignment"));
     }
