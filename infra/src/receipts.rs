@@ -22,12 +22,12 @@ const BATCH_MAX: usize = 500;
 /// How many questions may wait: as many as commands are in flight at the very most.
 const WAITING_MAX: usize = 20_000;
 
-/// How long an answer is waited for: far longer than a healthy read side takes, short enough that a
-/// client does not notice a sick one.
-const ANSWER_MAX: Duration = Duration::from_millis(250);
+/// How long an answer is waited for: far longer than a busy read side takes, since what follows, a
+/// read of every command's own stream, costs a busy machine more than waiting.
+const ANSWER_MAX: Duration = Duration::from_secs(1);
 
-/// How long a read side that did not answer is left alone.
-const REST: Duration = Duration::from_secs(1);
+/// How long a read side that did not answer is left alone, so that few commands wait for a sick one.
+const REST: Duration = Duration::from_secs(5);
 
 /// Asks the read model `command`, many questions at a time.
 pub struct BatchedReceipts {

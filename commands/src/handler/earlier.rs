@@ -1,11 +1,11 @@
 //! Finding out whether a command was carried out before, by another try or another process.
 
-use domain::{Aggregate, Commit, Entry, Position, StreamId};
+use domain::{Aggregate, Commit, Position, StreamId};
 use futures_util::StreamExt as _;
 
 use super::loaded::{Loaded, Recent};
 use super::{Failure, Handler};
-use crate::{ReadError, Receipt, Request};
+use crate::{Receipt, Request};
 
 impl<A: Aggregate> Handler<A> {
     /// The first receipt of a keyed command that the read side, which has read the journal to
@@ -56,7 +56,8 @@ impl<A: Aggregate> Handler<A> {
         Ok(own)
     }
 
-    /// The receipt of the commit at `position`, which is known to be this command's.
+    /// The receipt of the commit at `position`, which is known to be this command's; refused where it
+    /// stands on another stream, and so answered another request.
     pub(super) async fn receipt_at(
         &self,
         position: Position,
@@ -64,15 +65,9 @@ impl<A: Aggregate> Handler<A> {
         request: &Request<A::Command>,
     ) -> Result<Receipt, Failure<A::Refusal>> {
         let before = Position(position.0.saturating_sub(1));
-        match self.journal.read_all(before).next().await {
-            Some(Entry::Commit(commit)) if commit.position == position => {
-                receipt_of(&commit, stream, request)
-            }
-            other => Err(ReadError::Unreadable {
-                position,
-                reason: format!("expected the commit of `{}`, found {other:?}", request.id),
-            }
-            .into()),
+        match self.journal.read_stream(stream, before).next().await.transpose()? {
+            Some(commit) if commit.position == position => receipt_of(&commit, stream, request),
+            Some(_) | None => Err(Failure::KeyReused),
         }
     }
 }

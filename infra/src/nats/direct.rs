@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_nats::{Client, HeaderName, Message, Request, StatusCode};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 /// How long a server may take between two messages of an answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -14,6 +15,12 @@ const BATCH_MESSAGES_MAX: u32 = 256;
 
 /// Bytes of one batch, so that a stream of the largest commits does not fill the memory.
 const BATCH_BYTES_MAX: u32 = 8 * 1024 * 1024;
+
+/// Batches that are read at once by this process. Each is up to 256 messages that the server pushes
+/// as fast as it can: a herd of cold aggregates read all at once would be cut off as a slow client.
+const BATCHES_MAX: usize = 64;
+
+static BATCHES: Semaphore = Semaphore::const_new(BATCHES_MAX);
 
 const MESSAGE_NOT_FOUND: u16 = 404;
 const END_OF_BATCH: u16 = 204;
@@ -99,6 +106,7 @@ pub(super) async fn batch(
     after: u64,
     subject: &str,
 ) -> Result<Batch, Error> {
+    let _turn = BATCHES.acquire().await.expect("the semaphore is never closed");
     // A question that waits for the connection would be asked after its asker has given up.
     if client.connection_state() != async_nats::connection::State::Connected {
         return Err(Error::Disconnected);
