@@ -35,7 +35,10 @@ async fn raw_appends_are_read_back_and_leave_nothing() -> TestResult {
     };
     let first = log.append(append(1, 0)).await?;
     log.append(append(2, first)).await?;
-    assert!(log.append(append(3, first)).await.is_err(), "the expectation is checked");
+    assert!(
+        log.append(append(3, first)).await.is_err(),
+        "the expectation is checked"
+    );
     assert_eq!(log.read("BENCH_RAW").await?.messages, 2);
     log.make().await?;
     assert_eq!(log.read("BENCH_RAW").await?.messages, 0);
@@ -55,7 +58,9 @@ async fn raw_tables_take_the_very_rows_of_the_programs_tables_and_leave_nothing(
     let tables = RawTables::connect(&servers.endpoints().postgres).await?;
     let stock = tables.like("stock").await?;
     let rows = tables.rows("stock", "count <= 8").await?;
-    tables.upsert(&[(&stock, &rows, 0..5), (&stock, &rows, 3..8)]).await?;
+    tables
+        .upsert(&[(&stock, &rows, 0..5), (&stock, &rows, 3..8)])
+        .await?;
     let same = "select count(*) from stock natural join bench.stock";
     let differing = "select count(*) from stock s full join bench.stock b using (id) \
                      where s is distinct from b and s.count <= 8";

@@ -25,8 +25,16 @@ pub(super) struct Clients {
     floor: f64,
 }
 
-pub(super) const CLIENTS_64: Clients = Clients { name: "commands_64", count: 64, floor: 0.5 };
-pub(super) const CLIENTS_512: Clients = Clients { name: "commands_512", count: 512, floor: 1.0 };
+pub(super) const CLIENTS_64: Clients = Clients {
+    name: "commands_64",
+    count: 64,
+    floor: 0.5,
+};
+pub(super) const CLIENTS_512: Clients = Clients {
+    name: "commands_512",
+    count: 512,
+    floor: 1.0,
+};
 
 /// How much longer than a raw append a command may take at the median, in milliseconds.
 const OVERHEAD_MAX_MS: f64 = 0.5;
@@ -56,7 +64,10 @@ pub(super) async fn many_clients(bench: &Bench<'_>, clients: &Clients) -> anyhow
     over_http(bench, lives / WARM_UP_PART, count).await?;
     let (mut values, mut ceilings, mut latencies) = (Vec::new(), Vec::new(), Vec::new());
     for round in 1..=bench.scale.rounds {
-        bench.progress.step(&format!("{count} clients: round {round} of {}", bench.scale.rounds));
+        bench.progress.step(&format!(
+            "{count} clients: round {round} of {}",
+            bench.scale.rounds
+        ));
         ceilings.push(raw(bench, lives, count).await?.per_second);
         let commands = over_http(bench, lives, count).await?;
         values.push(commands.per_second);
@@ -67,7 +78,12 @@ pub(super) async fn many_clients(bench: &Bench<'_>, clients: &Clients) -> anyhow
         percentile(&latencies, 0.5),
         percentile(&latencies, 0.99),
     );
-    let measured = Measured { name: clients.name, unit: "commands/s", floor: clients.floor, note };
+    let measured = Measured {
+        name: clients.name,
+        unit: "commands/s",
+        floor: clients.floor,
+        note,
+    };
     Ok(measured.rate(&values, &ceilings))
 }
 
@@ -79,7 +95,10 @@ pub(super) async fn one_client(bench: &Bench<'_>) -> anyhow::Result<Figure> {
     over_http(bench, lives / WARM_UP_PART, 1).await?;
     let (mut commands, mut appends, mut differences) = (Vec::new(), Vec::new(), Vec::new());
     for round in 1..=bench.scale.rounds {
-        bench.progress.step(&format!("one client: round {round} of {}", bench.scale.rounds));
+        bench.progress.step(&format!(
+            "one client: round {round} of {}",
+            bench.scale.rounds
+        ));
         let append = percentile(&raw(bench, lives, 1).await?.latencies_ms, 0.5);
         let command = percentile(&over_http(bench, lives, 1).await?.latencies_ms, 0.5);
         differences.push(command - append);
@@ -91,7 +110,12 @@ pub(super) async fn one_client(bench: &Bench<'_>) -> anyhow::Result<Figure> {
         median(&commands),
         median(&appends),
     );
-    let measured = Measured { name: "latency_p50", unit: "ms", floor: 1.0, note };
+    let measured = Measured {
+        name: "latency_p50",
+        unit: "ms",
+        floor: 1.0,
+        note,
+    };
     Ok(measured.limit(&differences, OVERHEAD_MAX_MS))
 }
 
@@ -103,19 +127,28 @@ pub(super) async fn batches(bench: &Bench<'_>) -> anyhow::Result<Figure> {
     raw(bench, appends / WARM_UP_PART, CLIENTS_64.count).await?;
     let (mut values, mut ceilings) = (Vec::new(), Vec::new());
     for round in 1..=bench.scale.rounds {
-        bench.progress.step(&format!("batches: round {round} of {}", bench.scale.rounds));
+        bench
+            .progress
+            .step(&format!("batches: round {round} of {}", bench.scale.rounds));
         ceilings.push(raw(bench, appends, CLIENTS_64.count).await?.per_second);
         values.push(one_batch(bench).await?);
     }
     let note = "ceiling: raw durable appends, 64 at once, each alone".to_owned();
-    let measured = Measured { name: "commands_batch", unit: "commands/s", floor: 2.0, note };
+    let measured = Measured {
+        name: "commands_batch",
+        unit: "commands/s",
+        floor: 2.0,
+        note,
+    };
     Ok(measured.rate(&values, &ceilings))
 }
 
 /// Commands a second of one batch.
 async fn one_batch(bench: &Bench<'_>) -> anyhow::Result<f64> {
     let lives = bench.fresh.lives(load::BATCH_COMMANDS_MAX);
-    let request = bench.target.post_lines("/v1/commands", load::batch(&lives, &[Step::Request]));
+    let request = bench
+        .target
+        .post_lines("/v1/commands", load::batch(&lives, &[Step::Request]));
     let mut connection = Connection::open(&bench.target).await?;
     Positions::settled(&bench.target).await?;
     let started = Instant::now();
@@ -127,7 +160,13 @@ async fn one_batch(bench: &Bench<'_>) -> anyhow::Result<f64> {
 
 /// A round of commands, each a request of its own.
 async fn over_http(bench: &Bench<'_>, lives: usize, clients: usize) -> anyhow::Result<Round> {
-    let render = |life: Life| Errand(Step::ALL.map(|step| life.render(step, &bench.target)).into());
+    let render = |life: Life| {
+        Errand(
+            Step::ALL
+                .map(|step| life.render(step, &bench.target))
+                .into(),
+        )
+    };
     let errands: Vec<Errand<Rendered>> = bench.fresh.lives(lives).into_iter().map(render).collect();
     let waiting = waiting(errands);
     let mut connections = Vec::with_capacity(clients);
@@ -162,7 +201,8 @@ async fn http_client(
 async fn raw(bench: &Bench<'_>, lives: usize, clients: usize) -> anyhow::Result<Round> {
     let payloads = bench.fresh.life().payloads();
     let render = |life: Life| Errand(appends(life, &payloads));
-    let errands: Vec<Errand<RawAppend>> = bench.fresh.lives(lives).into_iter().map(render).collect();
+    let errands: Vec<Errand<RawAppend>> =
+        bench.fresh.lives(lives).into_iter().map(render).collect();
     let waiting = waiting(errands);
     Positions::settled(&bench.target).await?;
     let started = Instant::now();
@@ -195,7 +235,10 @@ fn appends(life: Life, payloads: &[Bytes]) -> Vec<RawAppend> {
         payload: payload.clone(),
         headers: vec![
             ("Ledgerline-Chain", "0".repeat(64)),
-            ("traceparent", format!("00-{}-00f067aa0ba902b7-01", life.id.simple())),
+            (
+                "traceparent",
+                format!("00-{}-00f067aa0ba902b7-01", life.id.simple()),
+            ),
         ],
     };
     payloads.iter().enumerate().map(append).collect()
@@ -206,7 +249,10 @@ fn waiting<T>(errands: Vec<Errand<T>>) -> Waiting<T> {
 }
 
 fn next<T>(waiting: &Waiting<T>) -> Option<Errand<T>> {
-    waiting.lock().unwrap_or_else(PoisonError::into_inner).next()
+    waiting
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .next()
 }
 
 async fn finish(
@@ -218,5 +264,8 @@ async fn finish(
         latencies_ms.extend(client.context("a client broke down")??);
     }
     let per_second = latencies_ms.len() as f64 / started.elapsed().as_secs_f64();
-    Ok(Round { per_second, latencies_ms })
+    Ok(Round {
+        per_second,
+        latencies_ms,
+    })
 }

@@ -42,7 +42,9 @@ pub(super) struct Answer {
 impl Target {
     /// `url` is `http://<address>:<port>`.
     pub(super) fn new(url: &str, token: &str) -> anyhow::Result<Self> {
-        let authority = url.strip_prefix("http://").context("the program serves plain HTTP")?;
+        let authority = url
+            .strip_prefix("http://")
+            .context("the program serves plain HTTP")?;
         let authority = authority.trim_end_matches('/');
         let address = authority.parse();
         Ok(Self {
@@ -117,7 +119,11 @@ impl Connection {
         let position = position.and_then(|position| position.to_str().ok()?.parse().ok());
         let status = response.status();
         let body = response.into_body().collect().await?.to_bytes();
-        Ok(Answer { status, position, body })
+        Ok(Answer {
+            status,
+            position,
+            body,
+        })
     }
 }
 
@@ -127,16 +133,28 @@ impl Answer {
         if self.status.is_success() {
             return Ok(self);
         }
-        bail!("answered `{}`: {}", self.status, String::from_utf8_lossy(&self.body));
+        bail!(
+            "answered `{}`: {}",
+            self.status,
+            String::from_utf8_lossy(&self.body)
+        );
     }
 
     /// That each line of a batch's answer reports a success.
     pub(super) fn every_line_succeeded(&self, lines: usize) -> anyhow::Result<()> {
         let mut seen = 0;
-        for line in self.body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        for line in self
+            .body
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty())
+        {
             let mut head = line.windows(11);
             let fine = head.any(|window| window.starts_with(b"\"status\":20"));
-            ensure!(fine, "a line was answered: {}", String::from_utf8_lossy(line));
+            ensure!(
+                fine,
+                "a line was answered: {}",
+                String::from_utf8_lossy(line)
+            );
             seen += 1;
         }
         ensure!(seen == lines, "`{lines}` commands got `{seen}` answers");
@@ -149,7 +167,11 @@ mod tests {
     use super::*;
 
     fn answer(body: &'static str) -> Answer {
-        Answer { status: StatusCode::OK, position: None, body: Bytes::from_static(body.as_bytes()) }
+        Answer {
+            status: StatusCode::OK,
+            position: None,
+            body: Bytes::from_static(body.as_bytes()),
+        }
     }
 
     #[test]

@@ -70,13 +70,19 @@ impl Step {
 
 impl Fresh {
     pub(super) fn new() -> Self {
-        Self { run: SystemClock.fresh_id(), next: AtomicU64::new(0) }
+        Self {
+            run: SystemClock.fresh_id(),
+            next: AtomicU64::new(0),
+        }
     }
 
     /// The next life. Its id is spread like those that come from idempotency keys (version 5).
     pub(super) fn life(&self) -> Life {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        Life { id: Uuid::new_v5(&self.run, &number.to_be_bytes()), number }
+        Life {
+            id: Uuid::new_v5(&self.run, &number.to_be_bytes()),
+            number,
+        }
     }
 
     pub(super) fn lives(&self, count: usize) -> Vec<Life> {
@@ -146,19 +152,27 @@ impl Life {
             }
             Step::Start => {
                 let assignee = Name::new(self.assignee()).expect("our names are names");
-                Command::Start { assignee, group: None }
+                Command::Start {
+                    assignee,
+                    group: None,
+                }
             }
-            Step::Note => Command::Note { text: Text::new(NOTE).expect("our note is one") },
-            Step::Complete => {
-                Command::Complete { outcome: Text::new(OUTCOME).expect("our outcome is one") }
-            }
+            Step::Note => Command::Note {
+                text: Text::new(NOTE).expect("our note is one"),
+            },
+            Step::Complete => Command::Complete {
+                outcome: Text::new(OUTCOME).expect("our outcome is one"),
+            },
         }
     }
 
     /// The commits of this life, byte for byte as long as the program's own.
     pub(super) fn payloads(self) -> Vec<Bytes> {
         let now = SystemClock.now();
-        let actor = Actor { principal: Name::new("admin").expect("a name"), on_behalf_of: None };
+        let actor = Actor {
+            principal: Name::new("admin").expect("a name"),
+            on_behalf_of: None,
+        };
         let mut state = Assignment::default();
         let mut version = 0;
         let commit = |step| {
@@ -186,7 +200,9 @@ impl Life {
 /// Batches of whole lives with at most [`BATCH_COMMANDS_MAX`] commands each, step by step, so that
 /// one batch has many assignments under way at once.
 pub(super) fn batch(lives: &[Life], steps: &[Step]) -> String {
-    let lines = steps.iter().flat_map(|step| lives.iter().map(|life| life.line(*step)));
+    let lines = steps
+        .iter()
+        .flat_map(|step| lives.iter().map(|life| life.line(*step)));
     lines.collect()
 }
 
@@ -205,7 +221,9 @@ mod tests {
             Commit::decode(Position(1), stream.clone(), Chain::default(), None, payload)
         };
         let payloads = life.payloads();
-        let commits = payloads.iter().map(|payload| decode(payload).expect("a commit"));
+        let commits = payloads
+            .iter()
+            .map(|payload| decode(payload).expect("a commit"));
         let versions: Vec<u64> = commits.map(|commit| commit.version_after()).collect();
         assert_eq!(versions, [1, 3, 4, EVENTS_PER_LIFE]);
     }

@@ -141,7 +141,10 @@ impl Scale {
             rebuild_rounds: 2,
         };
         let scale = if options.quick { quick } else { full };
-        Self { events: options.events.unwrap_or(scale.events), ..scale }
+        Self {
+            events: options.events.unwrap_or(scale.events),
+            ..scale
+        }
     }
 }
 
@@ -172,7 +175,10 @@ pub async fn run(options: &Options, progress: &dyn Progress) -> anyhow::Result<V
         Ok(_) => String::new(),
         Err(_) => program.last_words(),
     };
-    program.stop().await.context("stop the program under test")?;
+    program
+        .stop()
+        .await
+        .context("stop the program under test")?;
     measured.with_context(|| format!("measure; the program's last words:\n{log}"))
 }
 
@@ -283,7 +289,12 @@ mod tests {
     use super::*;
 
     fn measured() -> Measured {
-        Measured { name: "n", unit: "u", floor: 0.5, note: String::new() }
+        Measured {
+            name: "n",
+            unit: "u",
+            floor: 0.5,
+            note: String::new(),
+        }
     }
 
     #[test]
@@ -295,7 +306,13 @@ mod tests {
 
     #[test]
     fn a_limit_is_kept_from_below() {
-        let limit = |value| Measured { floor: 1.0, ..measured() }.limit(&[value], 25.0);
+        let limit = |value| {
+            Measured {
+                floor: 1.0,
+                ..measured()
+            }
+            .limit(&[value], 25.0)
+        };
         assert!(limit(25.0).ok && !limit(25.1).ok);
         assert!(limit(-1.0).ratio.is_finite());
     }

@@ -89,14 +89,20 @@ impl Program {
             .context("start the program")?;
         let mut own = Own { child, folder };
         let endpoints = own.serving().await?;
-        Ok(Self { endpoints, own: Some(own) })
+        Ok(Self {
+            endpoints,
+            own: Some(own),
+        })
     }
 
     /// A program that somebody else runs.
     pub(super) fn attach(endpoints: &Path) -> anyhow::Result<Self> {
         let endpoints = read_endpoints(endpoints)?;
         let endpoints = endpoints.context("no program runs there: there is no `endpoints.json`")?;
-        Ok(Self { endpoints, own: None })
+        Ok(Self {
+            endpoints,
+            own: None,
+        })
     }
 
     pub(super) fn endpoints(&self) -> &Endpoints {
@@ -114,11 +120,15 @@ impl Program {
         let own = self.own.as_ref();
         let pid = own.and_then(|own| own.child.id());
         let pid = pid.context("memory is that of a program started here, not of a running one")?;
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).context("read its memory")?;
+        let status =
+            fs::read_to_string(format!("/proc/{pid}/status")).context("read its memory")?;
         let of = |name: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(name));
-            let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-            kilobytes.map(|kilobytes| kilobytes * 1024).with_context(|| format!("no `{name}`"))
+            let kilobytes =
+                line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+            kilobytes
+                .map(|kilobytes| kilobytes * 1024)
+                .with_context(|| format!("no `{name}`"))
         };
         Ok((of("VmRSS:")?, of("VmHWM:")?))
     }
@@ -162,7 +172,10 @@ impl Own {
                 }
             }
             if Instant::now() > deadline {
-                bail!("the program does not serve after {START_MAX:?}:\n{}", self.last_words());
+                bail!(
+                    "the program does not serve after {START_MAX:?}:\n{}",
+                    self.last_words()
+                );
             }
             sleep(LOOK_EVERY).await;
         }
@@ -183,7 +196,10 @@ impl Positions {
     /// Waits until everything that is derived from the journal has come to its end.
     pub(super) async fn settled(target: &Target) -> anyhow::Result<Self> {
         Self::when(target, |positions| {
-            let feed = positions.feed.as_ref().and_then(|feed| feed.split('.').next()?.parse().ok());
+            let feed = positions
+                .feed
+                .as_ref()
+                .and_then(|feed| feed.split('.').next()?.parse().ok());
             let feed: u64 = feed.unwrap_or(0);
             positions.read_side >= positions.journal && feed >= positions.journal
         })

@@ -50,7 +50,9 @@ pub(super) async fn live(bench: &Bench<'_>) -> anyhow::Result<Figure> {
     let events = bench.scale.backlog_events;
     for round in 1..=bench.scale.rounds {
         let of = bench.scale.rounds;
-        bench.progress.step(&format!("projection: {events} events, round {round} of {of}"));
+        bench.progress.step(&format!(
+            "projection: {events} events, round {round} of {of}"
+        ));
         let before = Positions::settled(&bench.target).await?.journal;
         let raw_tables = equal_tables(bench).await?;
         let caught_up = catch_up(bench, events).await?;
@@ -66,7 +68,12 @@ pub(super) async fn live(bench: &Bench<'_>) -> anyhow::Result<Figure> {
          transactions a round",
         super::statistics::median(&events_per_second),
     );
-    let measured = Measured { name: "projection_live", unit: "rows/s", floor: FLOOR, note };
+    let measured = Measured {
+        name: "projection_live",
+        unit: "rows/s",
+        floor: FLOOR,
+        note,
+    };
     Ok(measured.rate(&values, &ceilings))
 }
 
@@ -94,9 +101,11 @@ async fn catch_up(bench: &Bench<'_>, events: u64) -> anyhow::Result<CaughtUp> {
     Positions::when(&bench.target, |positions| positions.read_side >= journal).await?;
     let elapsed = started.elapsed();
     let after = counted(bench, rows + events).await?;
-    let rows = after.tables.iter().zip(&before.tables).map(|(after, before)| {
-        after.inserted + after.updated - before.inserted - before.updated
-    });
+    let rows = after
+        .tables
+        .iter()
+        .zip(&before.tables)
+        .map(|(after, before)| after.inserted + after.updated - before.inserted - before.updated);
     Ok(CaughtUp {
         elapsed,
         rows: rows.collect(),
@@ -136,7 +145,10 @@ async fn counted(bench: &Bench<'_>, event_rows: u64) -> anyhow::Result<Counted> 
     for table in TABLES {
         tables.push(bench.tables.written(table).await?);
     }
-    Ok(Counted { tables, checkpoint: bench.tables.written(CHECKPOINT).await? })
+    Ok(Counted {
+        tables,
+        checkpoint: bench.tables.written(CHECKPOINT).await?,
+    })
 }
 
 /// Upserts as many rows as the read side did, the very rows, in as many transactions.
@@ -149,7 +161,11 @@ async fn raw_upserts(
     let touched = format!("position > {before}");
     let mut sources: Vec<Rows> = Vec::new();
     for table in TABLES {
-        let which = if table == "workload" { "true" } else { &touched };
+        let which = if table == "workload" {
+            "true"
+        } else {
+            &touched
+        };
         sources.push(bench.tables.rows(table, which).await?);
     }
     let transactions = usize::try_from(done.transactions)?.max(1);
@@ -194,7 +210,10 @@ mod tests {
     #[test]
     fn shares_go_round_the_rows_and_sum_up_to_the_writes() {
         let shares = shares(10, 3, 4).expect("there are rows");
-        assert_eq!(shares, [Vec::from([0..3]), vec![3..4, 0..2], vec![2..4, 0..2]]);
+        assert_eq!(
+            shares,
+            [Vec::from([0..3]), vec![3..4, 0..2], vec![2..4, 0..2]]
+        );
     }
 
     #[test]

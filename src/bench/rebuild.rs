@@ -28,8 +28,12 @@ pub(super) async fn fill_journal(bench: &Bench<'_>) -> anyhow::Result<()> {
     Positions::settled(&bench.target).await?;
     let mut there = bench.tables.count(EVENT_TABLE).await?;
     while there < wanted {
-        bench.progress.step(&format!("journal: {there} of {wanted} events"));
-        let part = PART_EVENTS.min(wanted - there).next_multiple_of(super::load::EVENTS_PER_LIFE);
+        bench
+            .progress
+            .step(&format!("journal: {there} of {wanted} events"));
+        let part = PART_EVENTS
+            .min(wanted - there)
+            .next_multiple_of(super::load::EVENTS_PER_LIFE);
         projection::write_lives(bench, part).await?;
         there += part;
     }
@@ -47,7 +51,12 @@ pub(super) async fn memory(bench: &Bench<'_>) -> anyhow::Result<Figure> {
         "resident, after {events} events; the most it had was {:.0} MB",
         megabytes(peak_bytes)
     );
-    let measured = Measured { name: "memory", unit: "MB", floor: 1.0, note };
+    let measured = Measured {
+        name: "memory",
+        unit: "MB",
+        floor: 1.0,
+        note,
+    };
     Ok(measured.limit(&[megabytes(bytes)], MEMORY_MAX_MB))
 }
 
@@ -58,7 +67,9 @@ pub(super) async fn assignment(bench: &Bench<'_>) -> anyhow::Result<Figure> {
     let (mut values, mut reads, mut copies, mut ceilings) = (vec![], vec![], vec![], vec![]);
     for round in 1..=bench.scale.rebuild_rounds {
         let of = bench.scale.rebuild_rounds;
-        bench.progress.step(&format!("rebuild: round {round} of {of}"));
+        bench
+            .progress
+            .step(&format!("rebuild: round {round} of {of}"));
         let read = per_second(bench.log.read(JOURNAL).await?.elapsed);
         let copy = per_second(copy(bench).await?);
         values.push(per_second(rebuild(bench).await?));
@@ -72,7 +83,12 @@ pub(super) async fn assignment(bench: &Bench<'_>) -> anyhow::Result<Figure> {
         median(&reads),
         median(&copies),
     );
-    let measured = Measured { name: "rebuild_assignment", unit: "events/s", floor: FLOOR, note };
+    let measured = Measured {
+        name: "rebuild_assignment",
+        unit: "events/s",
+        floor: FLOOR,
+        note,
+    };
     Ok(measured.rate(&values, &ceilings))
 }
 
@@ -86,14 +102,26 @@ async fn copy(bench: &Bench<'_>) -> anyhow::Result<Duration> {
 
 async fn rebuild(bench: &Bench<'_>) -> anyhow::Result<Duration> {
     let started = Instant::now();
-    let request = bench.target.post(&format!("/v1/models/{MODEL}/rebuild"), None, "");
-    bench.target.once(request).await?.succeeded().context("ask for a rebuild")?;
+    let request = bench
+        .target
+        .post(&format!("/v1/models/{MODEL}/rebuild"), None, "");
+    bench
+        .target
+        .once(request)
+        .await?
+        .succeeded()
+        .context("ask for a rebuild")?;
     let has = |positions: &Positions, status| {
-        positions.model(MODEL).is_ok_and(|model| model.status == status)
+        positions
+            .model(MODEL)
+            .is_ok_and(|model| model.status == status)
     };
     Positions::when(&bench.target, |positions| has(positions, "rebuilding")).await?;
     let done = Positions::when(&bench.target, |positions| !has(positions, "rebuilding")).await?;
     let status = &done.model(MODEL)?.status;
-    ensure!(status == "live", "the rebuild ended with the model `{status}`");
+    ensure!(
+        status == "live",
+        "the rebuild ended with the model `{status}`"
+    );
     Ok(started.elapsed())
 }

@@ -60,7 +60,10 @@ mod tests {
 
     #[test]
     fn nothing_measured_is_zero_everywhere() {
-        assert_eq!((median(&[]), percentile(&[], 0.5), spread(&[])), (0.0, 0.0, 0.0));
+        assert_eq!(
+            (median(&[]), percentile(&[], 0.5), spread(&[])),
+            (0.0, 0.0, 0.0)
+        );
     }
 
     #[test]

@@ -38,7 +38,9 @@ struct Visit {
 /// The 99th percentile of the time from answer to visible.
 pub(super) async fn answer_to_query(bench: &Bench<'_>) -> anyhow::Result<Figure> {
     let seconds = bench.scale.visible_seconds;
-    bench.progress.step(&format!("visible: {RATE} commands/s for {seconds} s"));
+    bench
+        .progress
+        .step(&format!("visible: {RATE} commands/s for {seconds} s"));
     let visits = visits(bench, usize::try_from(seconds)? * RATE);
     let idle = Idle::default();
     for _ in 0..CONNECTIONS {
@@ -58,17 +60,31 @@ pub(super) async fn answer_to_query(bench: &Bench<'_>) -> anyhow::Result<Figure>
     let rate = tasks.len() as f64 / started.elapsed().as_secs_f64();
     let times_ms = collect(tasks).await?;
     let part = |part: &[f64]| percentile(part, 0.99);
-    let parts: Vec<f64> = times_ms.chunks(times_ms.len().div_ceil(PARTS)).map(part).collect();
-    let refused = times_ms.iter().filter(|time_ms| **time_ms >= REFUSED_MS).count();
+    let parts: Vec<f64> = times_ms
+        .chunks(times_ms.len().div_ceil(PARTS))
+        .map(part)
+        .collect();
+    let refused = times_ms
+        .iter()
+        .filter(|time_ms| **time_ms >= REFUSED_MS)
+        .count();
     let note = format!(
         "at {rate:.0} commands/s; p50 {:.2} ms, longest {:.2} ms, {refused} without an answer; the \
          ceiling is the promise",
         percentile(&times_ms, 0.5),
         percentile(&times_ms, 1.0),
     );
-    let measured = Measured { name: "visible_p99", unit: "ms", floor: 1.0, note };
+    let measured = Measured {
+        name: "visible_p99",
+        unit: "ms",
+        floor: 1.0,
+        note,
+    };
     let figure = measured.limit(&[percentile(&times_ms, 0.99)], VISIBLE_MAX_MS);
-    Ok(Figure { spread: spread(&parts), ..figure })
+    Ok(Figure {
+        spread: spread(&parts),
+        ..figure
+    })
 }
 
 /// The load: each second takes one step further with the assignments of its block, so that a step
@@ -99,16 +115,25 @@ async fn pay(visit: Visit, idle: &Idle, target: &Target) -> anyhow::Result<f64> 
         return Ok(REFUSED_MS);
     }
     let answered = Instant::now();
-    let position = receipt.position.context("a receipt has no `Ledgerline-Position`")?;
+    let position = receipt
+        .position
+        .context("a receipt has no `Ledgerline-Position`")?;
     let mut query = visit.query;
-    query.headers_mut().insert("ledgerline-min-position", position.into());
+    query
+        .headers_mut()
+        .insert("ledgerline-min-position", position.into());
     let shown = connection.send(query).await?;
     if !shown.status.is_success() {
         return Ok(REFUSED_MS);
     }
     let time_ms = milliseconds(answered.elapsed());
-    let shown = shown.position.context("an answer has no `Ledgerline-Position`")?;
-    anyhow::ensure!(shown >= position, "asked for `{position}`, was shown `{shown}`");
+    let shown = shown
+        .position
+        .context("an answer has no `Ledgerline-Position`")?;
+    anyhow::ensure!(
+        shown >= position,
+        "asked for `{position}`, was shown `{shown}`"
+    );
     give_back(idle, connection);
     Ok(time_ms)
 }
@@ -118,7 +143,9 @@ fn take(idle: &Idle) -> Option<Connection> {
 }
 
 fn give_back(idle: &Idle, connection: Connection) {
-    idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+    idle.lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .push(connection);
 }
 
 /// The times in the order in which the commands were sent.

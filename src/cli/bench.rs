@@ -56,7 +56,9 @@ pub(super) async fn run(args: BenchArgs, console: &Console) -> anyhow::Result<()
         endpoints: args.running.then_some(endpoints),
     };
     let figures = bench::run(&options, &Remarks(&console.out)).await?;
-    Ok(console.out.document(&figures, |figures| table(&console.out, figures))?)
+    Ok(console
+        .out
+        .document(&figures, |figures| table(&console.out, figures))?)
 }
 
 struct Remarks<'a>(&'a Out);
@@ -123,7 +125,12 @@ mod tests {
         };
         let (out, _) = captured(Format::Table);
         let text = table(&out, &[figure]);
-        let words: Vec<&str> = text.lines().nth(1).expect("a row").split_whitespace().collect();
+        let words: Vec<&str> = text
+            .lines()
+            .nth(1)
+            .expect("a row")
+            .split_whitespace()
+            .collect();
         let expected = "commands_64 2346 4 % 9876 10 % commands/s 0.24 0.5 below why";
         assert_eq!(words.join(" "), expected);
     }

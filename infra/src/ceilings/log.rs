@@ -149,12 +149,18 @@ impl RawLog {
             let next = tokio::time::timeout(SILENCE_MAX, messages.next()).await;
             let Ok(Some(message)) = next else {
                 let stream = stream.to_owned();
-                return Err(Error::Ended { stream, messages: count });
+                return Err(Error::Ended {
+                    stream,
+                    messages: count,
+                });
             };
             message.map_err(failed("read"))?;
             // The journal has no gaps: nothing in it can be deleted.
             count += 1;
         }
-        Ok(Read { messages: count, elapsed: started.elapsed() })
+        Ok(Read {
+            messages: count,
+            elapsed: started.elapsed(),
+        })
     }
 }

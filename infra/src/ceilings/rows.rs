@@ -156,16 +156,25 @@ mod tests {
     }
 
     fn column(type_id: u32) -> Column {
-        Column { name: "c".to_owned(), type_id, array_id: type_id + 1 }
+        Column {
+            name: "c".to_owned(),
+            type_id,
+            array_id: type_id + 1,
+        }
     }
 
     #[test]
     fn copied_rows_become_arrays_of_the_same_fields() {
         let rows = Rows::parse(copied()).expect("the binary form");
         assert_eq!(rows.len(), 2);
-        let arrays = rows.columns(0..2, &[column(25), column(23)]).expect("two columns");
+        let arrays = rows
+            .columns(0..2, &[column(25), column(23)])
+            .expect("two columns");
         assert_eq!(arrays[0].elements, b"\0\0\0\x01a\xff\xff\xff\xff");
-        assert_eq!(arrays[1].elements, b"\0\0\0\x04\0\0\0\x07\0\0\0\x04\0\0\0\x08");
+        assert_eq!(
+            arrays[1].elements,
+            b"\0\0\0\x04\0\0\0\x07\0\0\0\x04\0\0\0\x08"
+        );
     }
 
     #[test]

@@ -8,7 +8,7 @@
 use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt as _;
-use sqlx::postgres::{PgConnection, PgPoolOptions, PgPoolCopyExt as _};
+use sqlx::postgres::{PgConnection, PgPoolCopyExt as _, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection as _, PgPool, Row as _};
 
 use super::Error;
@@ -82,7 +82,8 @@ impl RawTables {
     /// # Errors
     /// When Postgres does not answer.
     pub async fn remove(&self) -> Result<(), Error> {
-        self.run(format!("drop schema if exists {SCHEMA} cascade")).await
+        self.run(format!("drop schema if exists {SCHEMA} cascade"))
+            .await
     }
 
     /// An empty table with the columns, the indexes and the constraints of `source`.
@@ -92,12 +93,14 @@ impl RawTables {
     pub async fn like(&self, source: &str) -> Result<RawTable, Error> {
         let name = format!("{SCHEMA}.{source}");
         self.run(format!("drop table if exists {name}")).await?;
-        self.run(format!("create table {name} (like {source} including all)")).await?;
+        self.run(format!("create table {name} (like {source} including all)"))
+            .await?;
         let options = "select array_to_string(reloptions, ', ') from pg_class \
                        where oid = $1::text::regclass";
         let options = sqlx::query_scalar::<_, Option<String>>(options).bind(source);
         if let Some(options) = options.fetch_one(&self.pool).await? {
-            self.run(format!("alter table {name} set ({options})")).await?;
+            self.run(format!("alter table {name} set ({options})"))
+                .await?;
         }
         let columns = sqlx::query(
             "select a.attname::text as name, a.atttypid as type_id, t.typarray as array_id, \
@@ -107,7 +110,11 @@ impl RawTables {
              where a.attrelid = $1::text::regclass and a.attnum > 0 and not a.attisdropped \
              order by a.attnum",
         );
-        let mut table = RawTable { name, columns: Vec::new(), key: Vec::new() };
+        let mut table = RawTable {
+            name,
+            columns: Vec::new(),
+            key: Vec::new(),
+        };
         for row in columns.bind(source).fetch_all(&self.pool).await? {
             let name: String = row.try_get("name")?;
             if row.try_get("in_key")? {
@@ -115,7 +122,11 @@ impl RawTables {
             }
             let type_id: sqlx::postgres::types::Oid = row.try_get("type_id")?;
             let array_id: sqlx::postgres::types::Oid = row.try_get("array_id")?;
-            table.columns.push(Column { name, type_id: type_id.0, array_id: array_id.0 });
+            table.columns.push(Column {
+                name,
+                type_id: type_id.0,
+                array_id: array_id.0,
+            });
         }
         Ok(table)
     }
@@ -125,14 +136,15 @@ impl RawTables {
     /// # Errors
     /// When there is no such table.
     pub async fn rows(&self, source: &str, which: &str) -> Result<Rows, Error> {
-        let sql =
-            format!("copy (select * from {source} where {which}) to stdout (format binary)");
+        let sql = format!("copy (select * from {source} where {which}) to stdout (format binary)");
         let mut chunks = self.pool.copy_out_raw(&sql).await?;
         let mut bytes = Vec::new();
         while let Some(chunk) = chunks.try_next().await? {
             bytes.extend_from_slice(&chunk);
         }
-        Rows::parse(bytes).ok_or_else(|| Error::Form { table: source.to_owned() })
+        Rows::parse(bytes).ok_or_else(|| Error::Form {
+            table: source.to_owned(),
+        })
     }
 
     /// How long it takes to `COPY` all of `rows` into `table`, to the commit.
@@ -164,7 +176,9 @@ impl RawTables {
                 continue;
             }
             let columns = rows.columns(range.clone(), &table.columns);
-            let form = || Error::Form { table: table.name.clone() };
+            let form = || Error::Form {
+                table: table.name.clone(),
+            };
             let mut query = sqlx::query(AssertSqlSafe(table.upsert_sql()));
             for column in columns.ok_or_else(form)? {
                 query = query.bind(column);
@@ -183,8 +197,14 @@ impl RawTables {
         let sql = "select n_tup_ins, n_tup_upd from pg_stat_all_tables \
                    where relid = $1::text::regclass";
         let row = sqlx::query(sql).bind(table).fetch_one(&self.pool).await?;
-        let count = |column| row.try_get::<i64, _>(column).map(|count| count.unsigned_abs());
-        Ok(Written { inserted: count("n_tup_ins")?, updated: count("n_tup_upd")? })
+        let count = |column| {
+            row.try_get::<i64, _>(column)
+                .map(|count| count.unsigned_abs())
+        };
+        Ok(Written {
+            inserted: count("n_tup_ins")?,
+            updated: count("n_tup_upd")?,
+        })
     }
 
     /// How many rows `table` of the program has.
@@ -193,7 +213,9 @@ impl RawTables {
     /// When there is no such table.
     pub async fn count(&self, table: &str) -> Result<u64, Error> {
         let sql = format!("select count(*) from {table}");
-        let count: i64 = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&self.pool).await?;
+        let count: i64 = sqlx::query_scalar(AssertSqlSafe(sql))
+            .fetch_one(&self.pool)
+            .await?;
         Ok(count.unsigned_abs())
     }
 
@@ -204,12 +226,16 @@ impl RawTables {
     pub async fn hold(&self, table: &str) -> Result<Hold, Error> {
         let mut connection = PgConnection::connect(&self.url).await?;
         let lock = format!("begin; lock table {table} in share mode");
-        sqlx::raw_sql(AssertSqlSafe(lock)).execute(&mut connection).await?;
+        sqlx::raw_sql(AssertSqlSafe(lock))
+            .execute(&mut connection)
+            .await?;
         Ok(Hold(connection))
     }
 
     async fn run(&self, sql: String) -> Result<(), Error> {
-        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&self.pool).await?;
+        sqlx::raw_sql(AssertSqlSafe(sql))
+            .execute(&self.pool)
+            .await?;
         Ok(())
     }
 }
@@ -218,9 +244,16 @@ impl RawTable {
     /// Every identifier comes from Postgres' own catalogue.
     fn upsert_sql(&self) -> String {
         let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
-        let names: Vec<String> = self.columns.iter().map(|column| quoted(&column.name)).collect();
+        let names: Vec<String> = self
+            .columns
+            .iter()
+            .map(|column| quoted(&column.name))
+            .collect();
         let parameters: Vec<String> = (1..=names.len()).map(|n| format!("${n}")).collect();
-        let rest = self.columns.iter().filter(|column| !self.key.contains(&column.name));
+        let rest = self
+            .columns
+            .iter()
+            .filter(|column| !self.key.contains(&column.name));
         let set = rest.map(|column| format!("{0} = excluded.{0}", quoted(&column.name)));
         let set: Vec<String> = set.collect();
         let key: Vec<String> = self.key.iter().map(|name| quoted(name)).collect();
