@@ -57,7 +57,8 @@ pub(super) async fn start(
             .spawn(projector.run(running.stop_roles.clone()));
     }
     if roles.contains(&Role::Reactor) {
-        let (pump, _state) = Pump::new(connections.journal.clone(), connections.feed.clone());
+        let publisher = Arc::new(connections.feed.publisher());
+        let (pump, _state) = Pump::new(connections.journal.clone(), publisher);
         let stop = running.stop_roles.clone();
         running
             .roles

@@ -106,6 +106,19 @@ impl JetStreamFeed {
         })
     }
 
+    /// A handle for one who publishes, and for nobody else. [`Feed::last`] also notes where the stream
+    /// ends, and what is published next is counted on from there: asked by another, as by a health
+    /// check, between the publisher's own question and its messages, the two would no longer fit, and
+    /// a part of the messages would be taken as the continuation of what they do not continue.
+    #[must_use]
+    pub fn publisher(&self) -> Self {
+        Self {
+            client: self.client.clone(),
+            settings: self.settings.clone(),
+            end: Mutex::default(),
+        }
+    }
+
     fn set_end(&self, end: Option<u64>) -> Option<u64> {
         let mut known = self.end.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::replace(&mut *known, end)
