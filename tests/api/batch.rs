@@ -23,8 +23,8 @@ fn line(verb: &str, id: &str, data: &str) -> TestResult<String> {
 }
 
 #[tokio::test]
-async fn ten_thousand_commands_are_answered_in_order_and_each_assignment_keeps_its_own() -> TestResult
-{
+async fn ten_thousand_commands_are_answered_in_order_and_each_assignment_keeps_its_own()
+-> TestResult {
     let api = Up::shared().api(&fresh_tenant(), "member")?;
     let ids: Vec<String> = (0..LINES_MAX / LIFE.len()).map(|_| fresh_id()).collect();
     // Lives are interleaved at random; within each its order is kept.
@@ -43,7 +43,10 @@ async fn ten_thousand_commands_are_answered_in_order_and_each_assignment_keeps_i
         meant.push((which, version));
     }
     // One of them is no JSON, in the place of a note: later versions of its life are one less.
-    let broken = meant.iter().position(|(_, version)| *version == 4).unwrap_or_default();
+    let broken = meant
+        .iter()
+        .position(|(_, version)| *version == 4)
+        .unwrap_or_default();
     lines[broken] = "{\"command\": ".to_owned();
     lines.push(line("note", &ids[0], r#"{"text": "one too many"}"#)?);
     lines.push(line("note", &ids[0], r#"{"text": "not read"}"#)?);
@@ -53,13 +56,20 @@ async fn ten_thousand_commands_are_answered_in_order_and_each_assignment_keeps_i
     for (number, (answer, (which, version))) in answers.iter().zip(&meant).enumerate() {
         assert_eq!(answer["line"], number + 1);
         if number == broken {
-            assert_eq!((&answer["status"], &answer["problem"]["status"]), (&json!(400), &json!(400)));
+            assert_eq!(
+                (&answer["status"], &answer["problem"]["status"]),
+                (&json!(400), &json!(400))
+            );
             assert!(answer["receipt"].is_null());
             continue;
         }
         let late = *which == meant[broken].0 && *version > 4;
         let receipt = &answer["receipt"];
-        assert_eq!(answer["status"], if *version == 1 { 201 } else { 200 }, "{answer}");
+        assert_eq!(
+            answer["status"],
+            if *version == 1 { 201 } else { 200 },
+            "{answer}"
+        );
         assert_eq!(receipt["id"], ids[*which]);
         assert_eq!(receipt["version"], version - u64::from(late), "{answer}");
         let position = receipt["position"].as_u64().unwrap_or_default();
@@ -68,7 +78,10 @@ async fn ten_thousand_commands_are_answered_in_order_and_each_assignment_keeps_i
     }
     assert_eq!(answers[LINES_MAX]["status"], 413, "{}", answers[LINES_MAX]);
     let head = last.into_values().max().unwrap_or_default();
-    let closed = api.get_at("/v1/assignments?status=closed&count=true&limit=1", head).await?.json()?;
+    let closed = api
+        .get_at("/v1/assignments?status=closed&count=true&limit=1", head)
+        .await?
+        .json()?;
     assert_eq!(closed["total"], ids.len());
     Ok(())
 }
@@ -97,11 +110,18 @@ async fn each_line_of_a_batch_stands_for_itself() -> TestResult {
             .to_string(),
     ];
     let answers = api.batch(lines.join("\r\n")).await?;
-    let statuses: Vec<_> = answers.iter().map(|answer| answer["status"].as_u64()).collect();
+    let statuses: Vec<_> = answers
+        .iter()
+        .map(|answer| answer["status"].as_u64())
+        .collect();
     let wanted = [201, 409, 422, 404, 400, 200, 200, 422, 412, 201].map(Some);
     assert_eq!(statuses, wanted, "{answers:?}");
     assert_eq!(answers[5]["receipt"], answers[6]["receipt"]);
-    assert_eq!(answers[2]["problem"]["errors"][0]["pointer"], "/data/text", "{}", answers[2]);
+    assert_eq!(
+        answers[2]["problem"]["errors"][0]["pointer"], "/data/text",
+        "{}",
+        answers[2]
+    );
     assert_eq!(answers[5]["receipt"]["version"], 2);
     Ok(())
 }

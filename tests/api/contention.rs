@@ -24,10 +24,17 @@ async fn of_64_writers_that_expect_one_version_one_wins_each_round() -> TestResu
             }
         });
         let answers = try_join_all(writers).await?;
-        let winners: Vec<_> = answers.iter().filter(|answer| answer.status == 200).collect();
+        let winners: Vec<_> = answers
+            .iter()
+            .filter(|answer| answer.status == 200)
+            .collect();
         assert_eq!(winners.len(), 1);
         assert_eq!(winners[0].receipt()?.version, version + 1);
-        assert!(answers.iter().all(|answer| [200, 412].contains(&answer.status)));
+        assert!(
+            answers
+                .iter()
+                .all(|answer| [200, 412].contains(&answer.status))
+        );
     }
     Ok(())
 }
@@ -54,13 +61,22 @@ async fn versions_of_64_writers_have_no_gap_and_no_double() -> TestResult {
     let versions: HashSet<u64> = receipts.iter().map(|receipt| receipt.version).collect();
     let wanted: HashSet<u64> = (2..2 + (WRITERS * ROUNDS) as u64).collect();
     assert_eq!(versions, wanted);
-    let head = receipts.iter().map(|receipt| receipt.position).max().unwrap_or_default();
+    let head = receipts
+        .iter()
+        .map(|receipt| receipt.position)
+        .max()
+        .unwrap_or_default();
     let mut in_order = receipts;
     in_order.sort_by_key(|receipt| receipt.position);
     assert!(in_order.is_sorted_by(|a, b| a.version + 1 == b.version));
     api.assignment(&id, head).await?;
-    let history = api.all(&format!("/v1/assignments/{id}/history?limit=100")).await?;
-    let versions: Vec<_> = history.iter().filter_map(|event| event["version"].as_u64()).collect();
+    let history = api
+        .all(&format!("/v1/assignments/{id}/history?limit=100"))
+        .await?;
+    let versions: Vec<_> = history
+        .iter()
+        .filter_map(|event| event["version"].as_u64())
+        .collect();
     let wanted: Vec<u64> = (1..2 + (WRITERS * ROUNDS) as u64).collect();
     assert_eq!(versions, wanted);
     Ok(())

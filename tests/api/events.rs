@@ -2,14 +2,17 @@
 
 use serde_json::json;
 
+use crate::support::http::Receipt;
 use crate::support::sse::Events;
-use crate::support::{Api, Receipt, TestResult, Up, fresh_tenant};
+use crate::support::{Api, TestResult, Up, fresh_tenant};
 
 /// Two assignments: `requested, assigned, started` and `requested, noted`. The receipts of each.
 async fn two(api: &Api) -> TestResult<[Vec<Receipt>; 2]> {
     let one = api.any().await?;
     let two = api.any().await?;
-    let started = api.act(&one.id, "start", &json!({"assignee": "anne"})).await?;
+    let started = api
+        .act(&one.id, "start", &json!({"assignee": "anne"}))
+        .await?;
     let noted = api.act(&two.id, "note", &json!({"text": "seen"})).await?;
     Ok([vec![one, started], vec![two, noted]])
 }
@@ -35,9 +38,17 @@ async fn events_come_once_in_order_from_the_start_or_from_where_one_was() -> Tes
     assert_eq!(read(&api, "?from=start", None, 5).await?, all);
     for (seen, last) in all.iter().enumerate().take(4) {
         let rest = all.len() - seen - 1;
-        assert_eq!(read(&api, "", Some(last), rest).await?, all[seen + 1..], "behind {last}");
+        assert_eq!(
+            read(&api, "", Some(last), rest).await?,
+            all[seen + 1..],
+            "behind {last}"
+        );
         let query = format!("?after={last}");
-        assert_eq!(read(&api, &query, None, rest).await?, all[seen + 1..], "after {last}");
+        assert_eq!(
+            read(&api, &query, None, rest).await?,
+            all[seen + 1..],
+            "after {last}"
+        );
     }
     // Behind a commit is behind all of its events.
     let query = format!("?after={}", one[1].position);
@@ -64,7 +75,9 @@ async fn filters_leave_only_what_was_asked_for() -> TestResult {
     let silent = tokio::time::timeout(std::time::Duration::from_millis(50), nothing.next()).await;
     assert!(silent.is_err(), "{silent:?}");
     for query in ["?event=a.b", "?after=x", "?from=then", "?colour=red"] {
-        api.get(&format!("/v1/events{query}")).await?.is_problem(400, "malformed");
+        api.get(&format!("/v1/events{query}"))
+            .await?
+            .is_problem(400, "malformed");
     }
     Ok(())
 }
@@ -76,7 +89,10 @@ async fn a_follower_meets_what_happens_now_as_cloud_events_of_its_tenant_only() 
     let stranger = Up::shared().api(&other, "member")?;
     let old = api.any().await?;
     // The feed has the old one by now: "now" is behind it.
-    Events::follow(&api, "?from=start", None).await?.next().await?;
+    Events::follow(&api, "?from=start", None)
+        .await?
+        .next()
+        .await?;
     let mut events = Events::follow(&api, "", None).await?;
     stranger.any().await?;
     let body = json!({"text": "now", "occurred_at": "2026-01-01T00:00:00Z"});
@@ -85,11 +101,26 @@ async fn a_follower_meets_what_happens_now_as_cloud_events_of_its_tenant_only() 
     assert_eq!(event.id, format!("{}.0", note.position));
     assert_eq!(event.event, "ledgerline.assignment.noted.v1");
     let data = &event.data;
-    assert_eq!((&data["specversion"], &data["id"]), (&json!("1.0"), &json!(event.id)));
-    assert_eq!((&data["type"], &data["subject"]), (&json!(event.event), &json!(old.id)));
-    assert_eq!((&data["tenant"], &data["actor"]), (&json!(tenant), &json!("tester")));
-    assert_eq!((&data["data"]["text"], &data["version"]), (&json!("now"), &json!(2)));
-    assert_eq!((&data["command"], &data["time"]), (&json!(note.command), &json!("2026-01-01T00:00:00Z")));
+    assert_eq!(
+        (&data["specversion"], &data["id"]),
+        (&json!("1.0"), &json!(event.id))
+    );
+    assert_eq!(
+        (&data["type"], &data["subject"]),
+        (&json!(event.event), &json!(old.id))
+    );
+    assert_eq!(
+        (&data["tenant"], &data["actor"]),
+        (&json!(tenant), &json!("tester"))
+    );
+    assert_eq!(
+        (&data["data"]["text"], &data["version"]),
+        (&json!("now"), &json!(2))
+    );
+    assert_eq!(
+        (&data["command"], &data["time"]),
+        (&json!(note.command), &json!("2026-01-01T00:00:00Z"))
+    );
     assert!(data["source"].is_string() && data["recordedat"].is_string());
     Ok(())
 }

@@ -28,7 +28,9 @@ async fn various(api: &Api) -> TestResult<(HashMap<String, String>, u64)> {
     let mut ids = HashMap::new();
     for body in &bodies {
         let receipt = api.request(body).await?;
-        let name = body["title"].as_str().and_then(|title| title.split(' ').next());
+        let name = body["title"]
+            .as_str()
+            .and_then(|title| title.split(' ').next());
         ids.insert(name.unwrap_or_default().to_lowercase(), receipt.id);
     }
     let hold = json!({"reason": "part ordered", "occurred_at": "2026-03-02T08:00:00Z"});
@@ -67,7 +69,10 @@ const FILTERS: [(&str, &[&str]); 38] = [
     ("hold_reason=part%20ordered", &["gamma"]),
     ("window_from=2026-02-01T00:00:00Z", &["beta"]),
     ("window_to=2026-02-01T00:00:00Z", &["alpha"]),
-    ("window_from=2026-01-15T00:00:00Z&window_to=2026-03-15T00:00:00Z", &["alpha", "beta"]),
+    (
+        "window_from=2026-01-15T00:00:00Z&window_to=2026-03-15T00:00:00Z",
+        &["alpha", "beta"],
+    ),
     ("effort_min=31", &["beta"]),
     ("effort_max=30", &["alpha"]),
     ("effort_min=30&effort_max=60", &["alpha", "beta"]),
@@ -75,7 +80,10 @@ const FILTERS: [(&str, &[&str]); 38] = [
     ("requested_to=2026-02-01T08:00:00Z", &["alpha"]),
     ("updated_from=2026-03-02T08:00:00Z", &["gamma", "delta"]),
     ("updated_to=2026-03-02T08:00:00Z", &["alpha", "beta"]),
-    ("kind=repair&group=workshop&priority=5&status=on_hold", &["gamma"]),
+    (
+        "kind=repair&group=workshop&priority=5&status=on_hold",
+        &["gamma"],
+    ),
     ("title=%27%20or%20true%20--", &[]),
 ];
 
@@ -111,17 +119,33 @@ async fn every_sort_orders_by_its_column_both_ways() -> TestResult {
         ("position", ["alpha", "beta", "gamma", "delta"]),
     ] {
         let mut wanted: Vec<String> = wanted.iter().map(|name| ids[*name].clone()).collect();
-        let up = api.get_at(&format!("/v1/assignments?sort={sort}"), position).await?.is(200).json()?;
+        let up = api
+            .get_at(&format!("/v1/assignments?sort={sort}"), position)
+            .await?
+            .is(200)
+            .json()?;
         assert_eq!(strings(&up["items"], "id"), wanted, "{sort}");
         wanted.reverse();
-        let down = api.get(&format!("/v1/assignments?sort=-{sort}")).await?.is(200).json()?;
+        let down = api
+            .get(&format!("/v1/assignments?sort=-{sort}"))
+            .await?
+            .is(200)
+            .json()?;
         assert_eq!(strings(&down["items"], "id"), wanted, "-{sort}");
-        let pages = api.all(&format!("/v1/assignments?sort=-{sort}&limit=1")).await?;
+        let pages = api
+            .all(&format!("/v1/assignments?sort=-{sort}&limit=1"))
+            .await?;
         assert_eq!(strings(&json!(pages), "id"), wanted, "-{sort} one by one");
     }
-    let cursor = api.get("/v1/assignments?limit=1&sort=title").await?.json()?["next"].clone();
+    let cursor = api
+        .get("/v1/assignments?limit=1&sort=title")
+        .await?
+        .json()?["next"]
+        .clone();
     let cursor = cursor.as_str().unwrap_or_default();
-    let foreign = api.get(&format!("/v1/assignments?sort=priority&cursor={cursor}")).await?;
+    let foreign = api
+        .get(&format!("/v1/assignments?sort=priority&cursor={cursor}"))
+        .await?;
     foreign.is_problem(422, "invalid");
     Ok(())
 }
@@ -134,12 +158,21 @@ async fn pages_lose_nothing_and_repeat_nothing_while_others_write() -> TestResul
             "priority": 1 + number % 5});
         json!({"command": "assignment.request", "data": data}).to_string()
     };
-    let answers = api.batch((0..200).map(line).collect::<Vec<_>>().join("\n")).await?;
-    let mut old: Vec<String> =
-        answers.iter().filter_map(|line| Some(line["receipt"]["id"].as_str()?.to_owned())).collect();
+    let answers = api
+        .batch((0..200).map(line).collect::<Vec<_>>().join("\n"))
+        .await?;
+    let mut old: Vec<String> = answers
+        .iter()
+        .filter_map(|line| Some(line["receipt"]["id"].as_str()?.to_owned()))
+        .collect();
     assert_eq!(old.len(), 200);
-    let position = answers.iter().filter_map(|line| line["receipt"]["position"].as_u64()).max();
-    api.get_at("/v1/assignments?limit=1", position.unwrap_or_default()).await?.is(200);
+    let position = answers
+        .iter()
+        .filter_map(|line| line["receipt"]["position"].as_u64())
+        .max();
+    api.get_at("/v1/assignments?limit=1", position.unwrap_or_default())
+        .await?
+        .is(200);
     old.sort_unstable();
     let writing = async {
         for number in 0..150 {
@@ -147,21 +180,33 @@ async fn pages_lose_nothing_and_repeat_nothing_while_others_write() -> TestResul
                 "priority": 1 + number % 5});
             let receipt = api.request(&new).await?;
             let touched = &old[number % old.len()];
-            api.act(touched, "note", &json!({"text": "touched"})).await?;
+            api.act(touched, "note", &json!({"text": "touched"}))
+                .await?;
             api.assignment(&receipt.id, receipt.position).await?;
         }
         TestResult::Ok(())
     };
     let reading = async {
         // None of these changes for what is there already.
-        for sort in ["title", "-title", "priority", "-requested_at", "requested_at"] {
-            let all = api.all(&format!("/v1/assignments?sort={sort}&limit=7")).await?;
+        for sort in [
+            "title",
+            "-title",
+            "priority",
+            "-requested_at",
+            "requested_at",
+        ] {
+            let all = api
+                .all(&format!("/v1/assignments?sort={sort}&limit=7"))
+                .await?;
             let mut ids = strings(&json!(all), "id");
             let count = ids.len();
             ids.sort_unstable();
             ids.dedup();
             assert_eq!(ids.len(), count, "`{sort}` gave one twice");
-            let lost = old.iter().filter(|id| ids.binary_search(id).is_err()).count();
+            let lost = old
+                .iter()
+                .filter(|id| ids.binary_search(id).is_err())
+                .count();
             assert_eq!(lost, 0, "`{sort}` lost some");
         }
         TestResult::Ok(())
@@ -189,24 +234,56 @@ async fn the_workload_counts_what_people_have_and_how_long_it_took_them() -> Tes
     }
     let request = json!({"title": "T", "kind": "k", "group": "desk", "assignee": "anne"});
     let last = api.request(&request).await?;
-    let all = api.get_at("/v1/workload?limit=500", last.position).await?.is(200).json()?;
+    let all = api
+        .get_at("/v1/workload?limit=500", last.position)
+        .await?
+        .is(200)
+        .json()?;
     let row = |dimension: &str, name: &str| {
         let items = all["items"].as_array().into_iter().flatten();
-        items.clone().find(|row| row["dimension"] == dimension && row["name"] == name).cloned()
+        items
+            .clone()
+            .find(|row| row["dimension"] == dimension && row["name"] == name)
+            .cloned()
     };
     let hours = |row: &Value, state: &str| row["seconds"][state].as_f64().map(|s| s / 3600.0);
     let anne = row("person", "anne").unwrap_or_default();
-    assert_eq!((&anne["open"], &anne["hand_overs"]), (&json!(1), &json!(1)), "{anne}");
-    assert_eq!((hours(&anne, "assigned"), hours(&anne, "in_progress")), (Some(2.0), Some(3.0)));
+    assert_eq!(
+        (&anne["open"], &anne["hand_overs"]),
+        (&json!(1), &json!(1)),
+        "{anne}"
+    );
+    assert_eq!(
+        (hours(&anne, "assigned"), hours(&anne, "in_progress")),
+        (Some(2.0), Some(3.0))
+    );
     let ben = row("person", "ben").unwrap_or_default();
-    assert_eq!((&ben["open"], &ben["completed"], &ben["hand_overs"]), (&json!(0), &json!(1), &json!(0)));
+    assert_eq!(
+        (&ben["open"], &ben["completed"], &ben["hand_overs"]),
+        (&json!(0), &json!(1), &json!(0))
+    );
     // Four hours before the hold and two after it.
-    assert_eq!((hours(&ben, "assigned"), hours(&ben, "on_hold")), (Some(6.0), Some(5.0)), "{ben}");
+    assert_eq!(
+        (hours(&ben, "assigned"), hours(&ben, "on_hold")),
+        (Some(6.0), Some(5.0)),
+        "{ben}"
+    );
     let desk = row("group", "desk").unwrap_or_default();
-    assert_eq!((&desk["open"], hours(&desk, "queued")), (&json!(1), Some(1.0)), "{desk}");
+    assert_eq!(
+        (&desk["open"], hours(&desk, "queued")),
+        (&json!(1), Some(1.0)),
+        "{desk}"
+    );
     let lab = row("group", "lab").unwrap_or_default();
-    assert_eq!((&lab["completed"], hours(&lab, "on_hold")), (&json!(1), Some(5.0)), "{lab}");
-    let people = api.get("/v1/workload?dimension=person&sort=-open").await?.json()?;
+    assert_eq!(
+        (&lab["completed"], hours(&lab, "on_hold")),
+        (&json!(1), Some(5.0)),
+        "{lab}"
+    );
+    let people = api
+        .get("/v1/workload?dimension=person&sort=-open")
+        .await?
+        .json()?;
     assert_eq!(strings(&people["items"], "name"), ["anne", "ben"]);
     let one = api.all("/v1/workload?limit=1").await?;
     assert_eq!(one.len(), 4);
@@ -216,5 +293,7 @@ async fn the_workload_counts_what_people_have_and_how_long_it_took_them() -> Tes
 
 fn strings(items: &Value, field: &str) -> Vec<String> {
     let items = items.as_array().into_iter().flatten();
-    items.filter_map(|item| Some(item[field].as_str()?.to_owned())).collect()
+    items
+        .filter_map(|item| Some(item[field].as_str()?.to_owned()))
+        .collect()
 }

@@ -28,7 +28,12 @@ pub(crate) struct Call {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Outcome {
     /// A receipt.
-    Done { command: String, position: u64, version: u64, events: Vec<String> },
+    Done {
+        command: String,
+        position: u64,
+        version: u64,
+        events: Vec<String>,
+    },
     /// A receipt without any events, or a rule that said no: nothing was written.
     Nothing,
     /// Nobody knows.
@@ -49,14 +54,30 @@ pub(crate) struct Entry {
 impl Entry {
     pub(crate) fn of(stored: &Stored) -> TestResult<Self> {
         let payload = stored.json()?;
-        let events = payload["events"].as_array().context("a commit has events")?;
+        let events = payload["events"]
+            .as_array()
+            .context("a commit has events")?;
         let name = |event: &serde_json::Value| event["type"].as_str().map(str::to_owned);
         Ok(Self {
             position: stored.sequence,
-            id: stored.subject.rsplit('.').next().unwrap_or_default().to_owned(),
-            command: payload["commit"].as_str().context("a commit has an id")?.to_owned(),
-            version: payload["version"].as_u64().context("a commit has a version")?,
-            events: events.iter().map(name).collect::<Option<_>>().context("events have types")?,
+            id: stored
+                .subject
+                .rsplit('.')
+                .next()
+                .unwrap_or_default()
+                .to_owned(),
+            command: payload["commit"]
+                .as_str()
+                .context("a commit has an id")?
+                .to_owned(),
+            version: payload["version"]
+                .as_u64()
+                .context("a commit has a version")?,
+            events: events
+                .iter()
+                .map(name)
+                .collect::<Option<_>>()
+                .context("events have types")?,
         })
     }
 }
@@ -67,7 +88,10 @@ pub(crate) fn findings(calls: &[Call], journal: &[Entry]) -> Vec<String> {
     let mut by_command: HashMap<&str, &Entry> = HashMap::new();
     for entry in journal {
         if by_command.insert(&entry.command, entry).is_some() {
-            found.push(format!("command {} stands in the journal twice", entry.command));
+            found.push(format!(
+                "command {} stands in the journal twice",
+                entry.command
+            ));
         }
     }
     let mut called: HashSet<&str> = HashSet::new();
@@ -89,7 +113,9 @@ pub(crate) fn findings(calls: &[Call], journal: &[Entry]) -> Vec<String> {
             }
         }
     }
-    let phantoms = journal.iter().filter(|entry| !called.contains(entry.command.as_str()));
+    let phantoms = journal
+        .iter()
+        .filter(|entry| !called.contains(entry.command.as_str()));
     found.extend(phantoms.map(|entry| format!("nobody called for {entry:?}")));
     found.extend(gaps(journal));
     found.extend(out_of_time(calls));
@@ -97,7 +123,15 @@ pub(crate) fn findings(calls: &[Call], journal: &[Entry]) -> Vec<String> {
 }
 
 fn says_the_same(call: &Call, entry: &Entry) -> bool {
-    let Outcome::Done { position, version, events, .. } = &call.outcome else { return false };
+    let Outcome::Done {
+        position,
+        version,
+        events,
+        ..
+    } = &call.outcome
+    else {
+        return false;
+    };
     let version_after = entry.version + entry.events.len() as u64;
     (&call.id, *position, *version, events)
         == (&entry.id, entry.position, version_after, &entry.events)
@@ -137,7 +171,10 @@ fn out_of_time(calls: &[Call]) -> Vec<String> {
         let mut latest = 0;
         for (position, call) in calls.iter() {
             if call.ended < latest {
-                found.push(format!("{id}: {} at {position} ended before an earlier one began", call.key));
+                found.push(format!(
+                    "{id}: {} at {position} ended before an earlier one began",
+                    call.key
+                ));
             }
             latest = latest.max(call.began);
         }
@@ -149,7 +186,13 @@ fn out_of_time(calls: &[Call]) -> Vec<String> {
 pub(crate) fn feed_findings(journal: &[Entry], feed: &[Stored]) -> Vec<String> {
     let wanted = journal.iter().flat_map(|entry| {
         let events = entry.events.iter().zip(0_u32..);
-        events.map(|(name, index)| (format!("{}.{index}", entry.position), name.clone(), entry.id.clone()))
+        events.map(|(name, index)| {
+            (
+                format!("{}.{index}", entry.position),
+                name.clone(),
+                entry.id.clone(),
+            )
+        })
     });
     let has = feed.iter().map(|message| {
         let mut subject = message.subject.rsplit('.');
@@ -165,7 +208,11 @@ pub(crate) fn feed_findings(journal: &[Entry], feed: &[Stored]) -> Vec<String> {
         .map(|(wanted, has)| format!("feed has {has:?} in the place of {wanted:?}"))
         .collect();
     if wanted.len() != has.len() {
-        found.push(format!("feed has {} events, the journal {}", has.len(), wanted.len()));
+        found.push(format!(
+            "feed has {} events, the journal {}",
+            has.len(),
+            wanted.len()
+        ));
     }
     found
 }

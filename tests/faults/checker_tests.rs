@@ -30,15 +30,28 @@ fn entry(number: u64, id: &str, version: u64) -> Entry {
 
 /// Four calls on two aggregates, and the journal that they leave.
 fn good() -> (Vec<Call>, Vec<Entry>) {
-    let calls = vec![call(1, "a", 1), call(2, "b", 1), call(3, "a", 2), call(4, "a", 3)];
-    let journal = vec![entry(1, "a", 0), entry(2, "b", 0), entry(3, "a", 1), entry(4, "a", 2)];
+    let calls = vec![
+        call(1, "a", 1),
+        call(2, "b", 1),
+        call(3, "a", 2),
+        call(4, "a", 3),
+    ];
+    let journal = vec![
+        entry(1, "a", 0),
+        entry(2, "b", 0),
+        entry(3, "a", 1),
+        entry(4, "a", 2),
+    ];
     (calls, journal)
 }
 
 #[test]
 fn a_whole_history_is_found_to_be_whole() {
     let (mut calls, journal) = good();
-    calls.push(Call { outcome: Outcome::Nothing, ..call(5, "a", 4) });
+    calls.push(Call {
+        outcome: Outcome::Nothing,
+        ..call(5, "a", 4)
+    });
     assert_eq!(findings(&calls, &journal), Vec::<String>::new());
 }
 
@@ -54,7 +67,11 @@ fn a_commit_that_is_dropped_is_missed() {
 #[test]
 fn a_commit_that_stands_twice_is_seen() {
     let (calls, mut journal) = good();
-    journal.push(Entry { position: 5, version: 3, ..journal[3].clone() });
+    journal.push(Entry {
+        position: 5,
+        version: 3,
+        ..journal[3].clone()
+    });
     assert!(!findings(&calls, &journal).is_empty());
 }
 
@@ -72,7 +89,10 @@ fn commits_that_changed_places_are_seen() {
     journal[2].command = "c4".to_owned();
     journal[3].command = "c3".to_owned();
     let told = |calls: &mut Vec<Call>, which: usize, at: u64, after: u64| {
-        if let Outcome::Done { position, version, .. } = &mut calls[which].outcome {
+        if let Outcome::Done {
+            position, version, ..
+        } = &mut calls[which].outcome
+        {
             (*position, *version) = (at, after);
         }
     };
@@ -94,7 +114,10 @@ fn a_receipt_that_says_something_else_is_seen() {
 #[test]
 fn a_call_that_nobody_resolved_is_seen() {
     let (mut calls, journal) = good();
-    calls.push(Call { outcome: Outcome::Unknown, ..call(5, "a", 4) });
+    calls.push(Call {
+        outcome: Outcome::Unknown,
+        ..call(5, "a", 4)
+    });
     assert_eq!(findings(&calls, &journal).len(), 1);
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::load::{Load, check};
+use crate::load::{Load, check, cut_behind_the_append};
 use crate::support::{Dice, TestResult, Up, fresh_id, say, until};
 
 const KILLS: usize = 20;
@@ -33,7 +33,10 @@ async fn twenty_kills_lose_nothing_acknowledged_and_leave_nothing_that_nobody_as
         let goal = load.resolved.load(Ordering::SeqCst) + 1 + dice.below(CALLS_BETWEEN_KILLS_MAX);
         until("clients have worked for a while", async || {
             // A client that has failed never comes to the goal.
-            anyhow::ensure!(!clients.iter().any(|client| client.is_finished()), "a client failed");
+            anyhow::ensure!(
+                !clients.iter().any(|client| client.is_finished()),
+                "a client failed"
+            );
             Ok((load.resolved.load(Ordering::SeqCst) >= goal).then_some(()))
         })
         .await?;
@@ -50,10 +53,10 @@ async fn twenty_kills_lose_nothing_acknowledged_and_leave_nothing_that_nobody_as
     for client in clients {
         calls.extend(client.await??);
     }
-    let lost = load.lost.load(Ordering::SeqCst);
+    let between = cut_behind_the_append(&up, &load, &calls).await?;
     say(&format!(
-        "{KILLS} kills, {hit} of them with calls in flight ({cut} in all); {} calls, {lost} attempts \
-         without an answer",
+        "{KILLS} kills, {hit} of them with calls in flight ({cut} in all), {between} calls cut between \
+         append and answer; {} calls",
         calls.len()
     ));
     assert!(hit > 0, "no kill hit a call: the test has shown nothing");

@@ -9,8 +9,8 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::support::process::{servers_of, user};
-use crate::support::program::{PROGRAM, text, until_it_serves, up_command, wait};
-use crate::support::{Folder, LOOK_EVERY, TestResult, Up, run, until};
+use crate::support::program::{Folder, PROGRAM, run, text, until_it_serves, up_command, wait};
+use crate::support::{LOOK_EVERY, TestResult, Up, until};
 
 async fn until_nothing_runs_on(folder: &Folder) -> TestResult {
     until("nothing runs on the folder", async || {
@@ -28,13 +28,19 @@ async fn every_way_to_end_leaves_no_orphan_and_the_next_start_has_everything() -
         let receipt = up.api("default", "member")?.any().await?;
         positions.push(receipt.position);
         ids.push(receipt.id);
-        assert!(servers_of(&up.data()).len() >= 3, "the program and two servers run");
+        assert!(
+            servers_of(&up.data()).len() >= 3,
+            "the program and two servers run"
+        );
         let folder = up.folder();
         if end == Signal::KILL {
             up.kill()?;
         } else {
             assert_eq!(up.end(end)?, Some(0), "{end:?}");
-            assert!(!folder.data().join("endpoints.json").exists(), "nothing serves there any more");
+            assert!(
+                !folder.data().join("endpoints.json").exists(),
+                "nothing serves there any more"
+            );
         }
         until_nothing_runs_on(&folder).await?;
         if end == Signal::KILL {
@@ -54,9 +60,13 @@ async fn every_way_to_end_leaves_no_orphan_and_the_next_start_has_everything() -
 }
 
 /// Runs `up` on what must end by itself.
-fn must_end(folder: &Folder, listen: &str) -> TestResult<Output> {
+fn must_end(folder: &Folder, listen: &str, more: &[&str]) -> TestResult<Output> {
     let mut command = up_command(PROGRAM.as_ref(), folder, listen)?;
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let mut child = command
+        .args(more)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
     if wait(&mut child)?.is_none() {
         child.kill()?;
     }
@@ -66,7 +76,10 @@ fn must_end(folder: &Folder, listen: &str) -> TestResult<Output> {
 /// The one message for a person: the last line, in words.
 fn message(output: &Output) -> String {
     let said = text(&output.stderr);
-    let errors: Vec<_> = said.lines().filter(|line| line.starts_with("error: ")).collect();
+    let errors: Vec<_> = said
+        .lines()
+        .filter(|line| line.starts_with("error: "))
+        .collect();
     assert_eq!(errors.len(), 1, "{said}");
     assert!(!said.contains("panicked"), "{said}");
     errors[0].to_owned()
@@ -76,10 +89,13 @@ fn message(output: &Output) -> String {
 async fn what_stands_in_the_way_is_one_clear_message() -> TestResult {
     let up = Up::start("first")?;
     // A second one on the same folder.
-    let second = must_end(&up.folder(), "127.0.0.1:0")?;
+    let second = must_end(&up.folder(), "127.0.0.1:0", &[])?;
     assert_eq!(second.status.code(), Some(1), "{}", text(&second.stderr));
     let said = message(&second);
-    assert!(said.contains(&*up.folder().data().to_string_lossy()), "{said}");
+    assert!(
+        said.contains(&*up.folder().data().to_string_lossy()),
+        "{said}"
+    );
     assert!(said.contains(&up.pid().to_string()), "it says who: {said}");
     // The first one is not disturbed, and can still be found.
     up.api("default", "member")?.any().await?;
@@ -88,16 +104,30 @@ async fn what_stands_in_the_way_is_one_clear_message() -> TestResult {
     let folder = Folder::new("taken")?;
     let taken = TcpListener::bind("127.0.0.1:0")?;
     let address = taken.local_addr()?.to_string();
-    let refused = must_end(&folder, &address)?;
+    let refused = must_end(&folder, &address, &[])?;
     assert_eq!(refused.status.code(), Some(1), "{}", text(&refused.stderr));
     let said = message(&refused);
-    assert!(said.contains(&address) && said.contains("--listen"), "{said}");
+    assert!(
+        said.contains(&address) && said.contains("--listen"),
+        "{said}"
+    );
     until_nothing_runs_on(&folder).await?;
+    let port = taken.local_addr()?.port().to_string();
+    for option in ["--nats-port", "--postgres-port"] {
+        let refused = must_end(&folder, "127.0.0.1:0", &[option, &port])?;
+        assert_eq!(refused.status.code(), Some(1), "{}", text(&refused.stderr));
+        assert!(
+            message(&refused).contains(&port),
+            "{option}: {}",
+            message(&refused)
+        );
+        until_nothing_runs_on(&folder).await?;
+    }
     // A folder that is a file.
     let file = folder.path().join("data");
     fs::remove_dir_all(&file).ok();
     fs::write(&file, "x")?;
-    let refused = must_end(&folder, "127.0.0.1:0")?;
+    let refused = must_end(&folder, "127.0.0.1:0", &[])?;
     assert_eq!(refused.status.code(), Some(1));
     assert!(message(&refused).contains(&*file.to_string_lossy()));
     // Nothing runs for the clients of that folder.
@@ -110,11 +140,22 @@ async fn what_stands_in_the_way_is_one_clear_message() -> TestResult {
 async fn the_doctor_finds_nothing_wrong_with_a_healthy_one_and_something_with_none() -> TestResult {
     let up = Up::start("doctor")?;
     let examined = up.run(&["doctor"])?;
-    assert_eq!(examined.status.code(), Some(0), "{}{}", text(&examined.stdout), text(&examined.stderr));
+    assert_eq!(
+        examined.status.code(),
+        Some(0),
+        "{}{}",
+        text(&examined.stdout),
+        text(&examined.stderr)
+    );
     let folder = up.kill()?;
     until_nothing_runs_on(&folder).await?;
     let examined = run(&folder.data(), &["doctor"])?;
-    assert_ne!(examined.status.code(), Some(0), "{}", text(&examined.stdout));
+    assert_ne!(
+        examined.status.code(),
+        Some(0),
+        "{}",
+        text(&examined.stdout)
+    );
     Ok(())
 }
 
@@ -131,7 +172,11 @@ async fn it_also_runs_as_somebody_who_is_not_root() -> TestResult {
     let program = folder.path().join("ledgerline");
     fs::copy(PROGRAM, &program)?;
     let mut command = up_command(program.as_os_str(), &folder, "127.0.0.1:0")?;
-    let child = command.env("HOME", folder.path()).uid(uid).gid(gid).spawn()?;
+    let child = command
+        .env("HOME", folder.path())
+        .uid(uid)
+        .gid(gid)
+        .spawn()?;
     let (mut child, _) = until_it_serves(child, &folder)?;
     let ends = async {
         let listed = run(&folder.data(), &["assignment", "list", "--count"])?;

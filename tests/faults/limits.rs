@@ -5,8 +5,9 @@ use futures_util::stream;
 use reqwest::{Body, Method};
 use serde_json::{Value, json};
 
+use crate::support::http::Answer;
 use crate::support::process::peak_kib;
-use crate::support::{Answer, TestResult, Up, within};
+use crate::support::{TestResult, Up, within};
 
 /// What one body may have.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
@@ -60,12 +61,18 @@ async fn a_body_over_the_limit_is_refused_early_and_memory_stays_bounded() -> Te
             Err(error) => assert!(error.is_request() || error.is_body(), "{error:?}"),
         }
     }
-    let call = api.call(Method::POST, "/v1/commands").header("Content-Type", "application/x-ndjson");
+    let call = api
+        .call(Method::POST, "/v1/commands")
+        .header("Content-Type", "application/x-ndjson");
     let call = call.body(huge(b"{\"command\": \"assignment.note\"}\n", b'x'));
     if let Ok(answer) = within("an answer", call.send()).await? {
         let text = Answer::read(answer).await?.is(200).text();
         let last: Value = serde_json::from_str(text.lines().last().unwrap_or_default())?;
-        assert_eq!((&last["line"], &last["status"]), (&json!(2), &json!(413)), "{text}");
+        assert_eq!(
+            (&last["line"], &last["status"]),
+            (&json!(2), &json!(413)),
+            "{text}"
+        );
     }
     let grown = peak_kib(up.pid())? - before;
     assert!(grown < GROWTH_KIB_MAX, "memory grew by {grown} KiB");
@@ -79,8 +86,9 @@ async fn the_longest_texts_at_once_fit_into_one_commit() -> TestResult {
     let up = Up::start("longest")?;
     let api = up.api("default", "member")?;
     let long = |bytes: usize| "ü".repeat(bytes / 2);
-    let labels: serde_json::Map<String, Value> =
-        (0..50).map(|n| (format!("{n:03}{}", long(196)), json!(long(500)))).collect();
+    let labels: serde_json::Map<String, Value> = (0..50)
+        .map(|n| (format!("{n:03}{}", long(196)), json!(long(500))))
+        .collect();
     let body = json!({
         "title": long(500), "kind": long(200), "group": long(200), "requester": long(200),
         "assignee": long(200), "external_ref": long(200), "description": long(20_000),
@@ -88,12 +96,17 @@ async fn the_longest_texts_at_once_fit_into_one_commit() -> TestResult {
     });
     let receipt = api.request(&body).await?;
     let seen = api.assignment(&receipt.id, receipt.position).await?;
-    assert_eq!((&seen["description"], &seen["labels"]), (&body["description"], &body["labels"]));
+    assert_eq!(
+        (&seen["description"], &seen["labels"]),
+        (&body["description"], &body["labels"])
+    );
     let note = json!({"text": long(20_000)});
     let noted = api.act(&receipt.id, "note", &note).await?;
     assert_eq!(noted.version, 3);
     let over = json!({"text": long(20_002)});
-    let over = api.post(&format!("/v1/assignments/{}/note", receipt.id), &over).await?;
+    let over = api
+        .post(&format!("/v1/assignments/{}/note", receipt.id), &over)
+        .await?;
     over.is_problem(422, "invalid");
     Ok(())
 }

@@ -1,16 +1,18 @@
 //! Clients that work under whatever happens: each call has a key, is sent until its outcome is known,
 //! and is written down.
 
-use std::sync::Arc;
-use std::sync::Mutex;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use domain::Timestamp;
 use serde_json::{Value, json};
 
 use crate::checker::{Call, Entry, Outcome, feed_findings, findings};
-use crate::support::{Answer, Api, Dice, TestResult, Up, nats, until};
+use crate::support::http::Answer;
+use crate::support::{Api, Dice, TestResult, Up, nats, now, until};
 
 /// How long a client waits for one answer before it counts as lost.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
@@ -26,8 +28,8 @@ pub(crate) struct Load {
     pub(crate) in_flight: AtomicUsize,
     /// Calls that have their outcome.
     pub(crate) resolved: AtomicU64,
-    /// Answers that never came.
-    pub(crate) lost: AtomicU64,
+    /// Answers that never came: of which call, and when it was given up.
+    pub(crate) lost: Mutex<Vec<(String, Timestamp)>>,
     /// Where clients find the program now.
     base: Mutex<String>,
 }
@@ -39,14 +41,19 @@ impl Load {
             stop: AtomicBool::new(false),
             in_flight: AtomicUsize::new(0),
             resolved: AtomicU64::new(0),
-            lost: AtomicU64::new(0),
+            lost: Mutex::default(),
             base: Mutex::new(base.to_owned()),
         })
     }
 
     /// Lets the clients go on, also with calls that are not resolved yet, at another address.
     pub(crate) fn goes_on_at(&self, base: &str) {
-        base.clone_into(&mut self.base.lock().expect("no client fails while it holds the address"));
+        base.clone_into(
+            &mut self
+                .base
+                .lock()
+                .expect("no client fails while it holds the address"),
+        );
     }
 
     /// Lets every client end with the call that it is at.
@@ -74,12 +81,22 @@ impl Load {
                 "" => "/v1/assignments".to_owned(),
                 verb => format!("/v1/assignments/{id}/{verb}"),
             };
-            let body = if verb.is_empty() { with_id(body, id) } else { body };
+            let body = if verb.is_empty() {
+                with_id(body, id)
+            } else {
+                body
+            };
             let key = format!("client-{name}-{}", calls.len());
             let began = self.now();
             let outcome = self.resolve(&api, &path, &body, &key).await?;
             self.resolved.fetch_add(1, Ordering::SeqCst);
-            calls.push(Call { key, id: id.clone(), began, ended: self.now(), outcome });
+            calls.push(Call {
+                key,
+                id: id.clone(),
+                began,
+                ended: self.now(),
+                outcome,
+            });
         }
         Ok(calls)
     }
@@ -101,10 +118,17 @@ impl Load {
                     known => return Ok(known),
                 },
                 Ok(Err(_)) | Err(_) => {
-                    self.lost.fetch_add(1, Ordering::SeqCst);
+                    let mut lost = self
+                        .lost
+                        .lock()
+                        .map_err(|_| anyhow::anyhow!("a client failed"))?;
+                    lost.push((key.to_owned(), now()));
                 }
             }
-            anyhow::ensure!(began.elapsed() < 3 * ANSWER_WITHIN, "call {key} is never answered");
+            anyhow::ensure!(
+                began.elapsed() < 3 * ANSWER_WITHIN,
+                "call {key} is never answered"
+            );
             tokio::time::sleep(AGAIN_AFTER).await;
         }
     }
@@ -151,22 +175,70 @@ fn with_id(mut body: Value, id: &str) -> Value {
     body
 }
 
+/// How many answers were lost behind their commit: the kill came between append and answer.
+pub(crate) async fn cut_behind_the_append(
+    up: &Up,
+    load: &Load,
+    calls: &[Call],
+) -> TestResult<usize> {
+    let stored = nats::read_all(&up.endpoints.nats, "JOURNAL").await?;
+    let mut committed = HashMap::new();
+    for commit in &stored {
+        let at: Timestamp = commit.json()?["at"].as_str().unwrap_or_default().parse()?;
+        committed.insert(commit.header("Nats-Msg-Id").to_owned(), at);
+    }
+    let commands: HashMap<_, _> = calls
+        .iter()
+        .filter_map(|call| match &call.outcome {
+            Outcome::Done { command, .. } => Some((&call.key, command)),
+            Outcome::Nothing | Outcome::Unknown => None,
+        })
+        .collect();
+    let lost = load
+        .lost
+        .lock()
+        .map_err(|_| anyhow::anyhow!("a client failed"))?;
+    let mut first = HashMap::new();
+    for (key, at) in lost.iter() {
+        first.entry(key).or_insert(at);
+    }
+    let behind = first.iter().filter(|(key, lost_at)| {
+        let command = commands
+            .get(*key)
+            .and_then(|command| committed.get(*command));
+        command.is_some_and(|at| at < **lost_at)
+    });
+    Ok(behind.count())
+}
+
 /// Compares everything that the clients were told with the journal, the feed and the read models.
 pub(crate) async fn check(up: &Up, calls: &[Call]) -> TestResult {
     let stored = nats::read_all(&up.endpoints.nats, "JOURNAL").await?;
-    let journal = stored.iter().map(Entry::of).collect::<TestResult<Vec<_>>>()?;
+    let journal = stored
+        .iter()
+        .map(Entry::of)
+        .collect::<TestResult<Vec<_>>>()?;
     let found = findings(calls, &journal);
-    anyhow::ensure!(found.is_empty(), "{} findings: {:#?}", found.len(), &found[..found.len().min(5)]);
+    anyhow::ensure!(
+        found.is_empty(),
+        "{} findings: {:#?}",
+        found.len(),
+        &found[..found.len().min(5)]
+    );
     let head = journal.last().map_or(0, |entry| entry.position);
     let api = up.api("default", "admin")?;
-    let ends = journal.last().map(|entry| format!("{head}.{}", entry.events.len() - 1));
+    let ends = journal
+        .last()
+        .map(|entry| format!("{head}.{}", entry.events.len() - 1));
     until("the feed and the read side are at the head", async || {
         let positions = api.get("/v1/positions").await?.is(200).json()?;
         let there = positions["feed"].as_str() == ends.as_deref() && positions["read_side"] == head;
         Ok(there.then_some(()))
     })
     .await?;
-    let feed = nats::read_all(&up.endpoints.nats_feed, "FEED").await.context("read the feed")?;
+    let feed = nats::read_all(&up.endpoints.nats_feed, "FEED")
+        .await
+        .context("read the feed")?;
     let found = feed_findings(&journal, &feed);
     anyhow::ensure!(found.is_empty(), "{found:#?}");
     up.verify()

@@ -25,16 +25,35 @@ impl Second {
         let log = log_file(&up.folder(), "second.log")?;
         let out = log_file(&up.folder(), "second.out")?;
         let child = Command::new(PROGRAM)
-            .args(["serve", "--roles", "api,projector,reactor", "--listen", "127.0.0.1:0"])
-            .args(["--nats", &endpoints.nats, "--nats-feed", &endpoints.nats_feed])
-            .args(["--nats-system", &endpoints.nats_system, "--database", &endpoints.postgres])
+            .args([
+                "serve",
+                "--roles",
+                "api,projector,reactor",
+                "--listen",
+                "127.0.0.1:0",
+            ])
+            .args([
+                "--nats",
+                &endpoints.nats,
+                "--nats-feed",
+                &endpoints.nats_feed,
+            ])
+            .args([
+                "--nats-system",
+                &endpoints.nats_system,
+                "--database",
+                &endpoints.postgres,
+            ])
             .args(["--log-format", "json", "--keys"])
             .arg(up.data().join("keys"))
             .stdin(Stdio::null())
             .stdout(out)
             .stderr(log)
             .spawn()?;
-        let mut second = Self { child, base: String::new() };
+        let mut second = Self {
+            child,
+            base: String::new(),
+        };
         let started = Instant::now();
         while second.base.is_empty() {
             let said = std::fs::read_to_string(up.folder().path().join("second.out"))?;
@@ -45,7 +64,11 @@ impl Second {
             }
             let log = || std::fs::read_to_string(up.folder().path().join("second.log"));
             anyhow::ensure!(second.child.try_wait()?.is_none(), "it ended: {}", log()?);
-            anyhow::ensure!(started.elapsed() < PATIENCE, "it does not serve: {}", log()?);
+            anyhow::ensure!(
+                started.elapsed() < PATIENCE,
+                "it does not serve: {}",
+                log()?
+            );
             std::thread::sleep(LOOK_EVERY);
         }
         Ok(second)
@@ -83,7 +106,9 @@ async fn moves(api: &Api, calls: &mut Vec<Call>) -> TestResult {
     until("the read side and the feed move", async || {
         let positions = api.get("/v1/positions").await?.is(200).json()?;
         let read = positions["read_side"].as_u64() >= Some(receipt.position);
-        let feed = positions["feed"].as_str().and_then(|last| last.split('.').next());
+        let feed = positions["feed"]
+            .as_str()
+            .and_then(|last| last.split('.').next());
         let feed = feed.and_then(|last| last.parse::<u64>().ok()) >= Some(receipt.position);
         Ok((read && feed).then_some(()))
     })
@@ -91,8 +116,8 @@ async fn moves(api: &Api, calls: &mut Vec<Call>) -> TestResult {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_two_processes_one_works_and_a_stopped_one_that_wakes_up_does_nothing_twice() -> TestResult
-{
+async fn of_two_processes_one_works_and_a_stopped_one_that_wakes_up_does_nothing_twice()
+-> TestResult {
     let up = Up::start("standby")?;
     let second = Second::beside(&up)?;
     let first_api = up.api("default", "admin,member")?;

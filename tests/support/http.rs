@@ -43,12 +43,19 @@ impl Api {
             // Plain HTTP on the loopback: no certificates are looked for.
             .tls_certs_only([])
             .build()?;
-        Ok(Self { http, base: base.to_owned(), token: token.to_owned() })
+        Ok(Self {
+            http,
+            base: base.to_owned(),
+            token: token.to_owned(),
+        })
     }
 
     /// The same caller at another address.
     pub(crate) fn at(&self, base: &str) -> Self {
-        Self { base: base.to_owned(), ..self.clone() }
+        Self {
+            base: base.to_owned(),
+            ..self.clone()
+        }
     }
 
     /// A request with the caller's token.
@@ -67,7 +74,9 @@ impl Api {
 
     /// A query on what is at `position` or later.
     pub(crate) async fn get_at(&self, path: &str, position: u64) -> TestResult<Answer> {
-        let call = self.call(Method::GET, path).header("Ledgerline-Min-Position", position);
+        let call = self
+            .call(Method::GET, path)
+            .header("Ledgerline-Min-Position", position);
         Answer::read(call.send().await?).await
     }
 
@@ -82,7 +91,9 @@ impl Api {
         headers: &[(&str, &str)],
     ) -> TestResult<Answer> {
         let call = self.call(Method::POST, path).json(body);
-        let call = headers.iter().fold(call, |call, (name, value)| call.header(*name, *value));
+        let call = headers
+            .iter()
+            .fold(call, |call, (name, value)| call.header(*name, *value));
         Answer::read(call.send().await?).await
     }
 
@@ -94,7 +105,9 @@ impl Api {
             .body(lines);
         let answer = Answer::read(call.send().await?).await?.is(200);
         let text = String::from_utf8(answer.body)?;
-        text.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
+        text.lines()
+            .map(|line| Ok(serde_json::from_str(line)?))
+            .collect()
     }
 
     /// Requests an assignment.
@@ -109,12 +122,18 @@ impl Api {
 
     /// Carries out a verb on an assignment.
     pub(crate) async fn act(&self, id: &str, verb: &str, body: &Value) -> TestResult<Receipt> {
-        self.post(&format!("/v1/assignments/{id}/{verb}"), body).await?.is(200).receipt()
+        self.post(&format!("/v1/assignments/{id}/{verb}"), body)
+            .await?
+            .is(200)
+            .receipt()
     }
 
     /// The assignment as it is at `position` or later.
     pub(crate) async fn assignment(&self, id: &str, position: u64) -> TestResult<Value> {
-        self.get_at(&format!("/v1/assignments/{id}"), position).await?.is(200).json()
+        self.get_at(&format!("/v1/assignments/{id}"), position)
+            .await?
+            .is(200)
+            .json()
     }
 
     /// Every item of a list, page by page.
@@ -127,7 +146,12 @@ impl Api {
                 Some(cursor) => format!("{path}{separator}cursor={cursor}"),
             };
             let answer = self.get(&page).await?.is(200).json()?;
-            items.extend(answer["items"].as_array().context("a list has items")?.clone());
+            items.extend(
+                answer["items"]
+                    .as_array()
+                    .context("a list has items")?
+                    .clone(),
+            );
             match answer["next"].as_str() {
                 Some(next) => cursor = Some(next.to_owned()),
                 None => return Ok(items),
@@ -154,7 +178,11 @@ impl Api {
 impl Answer {
     pub(crate) async fn read(response: Response) -> TestResult<Self> {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Ok(Self { status, headers, body: response.bytes().await?.into() })
+        Ok(Self {
+            status,
+            headers,
+            body: response.bytes().await?.into(),
+        })
     }
 
     /// Fails unless the status is this one.
@@ -167,8 +195,16 @@ impl Answer {
     /// Fails unless it is a problem of this sort.
     #[track_caller]
     pub(crate) fn is_problem(self, status: u16, code: &str) -> Self {
-        assert_eq!((self.status, self.code().as_str()), (status, code), "{}", self.text());
-        assert_eq!(self.header("content-type"), Some("application/problem+json"));
+        assert_eq!(
+            (self.status, self.code().as_str()),
+            (status, code),
+            "{}",
+            self.text()
+        );
+        assert_eq!(
+            self.header("content-type"),
+            Some("application/problem+json")
+        );
         self
     }
 
@@ -189,14 +225,19 @@ impl Answer {
     }
 
     pub(crate) fn position(&self) -> TestResult<u64> {
-        Ok(self.header("ledgerline-position").context("there is a position")?.parse()?)
+        Ok(self
+            .header("ledgerline-position")
+            .context("there is a position")?
+            .parse()?)
     }
 
     /// The last part of a problem's type.
     pub(crate) fn code(&self) -> String {
         let body: Value = serde_json::from_slice(&self.body).unwrap_or_default();
         let kind = body["type"].as_str().unwrap_or_default();
-        kind.strip_prefix("https://ledgerline.dev/problems/").unwrap_or_default().to_owned()
+        kind.strip_prefix("https://ledgerline.dev/problems/")
+            .unwrap_or_default()
+            .to_owned()
     }
 }
 

@@ -7,7 +7,10 @@
 //!
 //! Invariants: a test waits for a condition, never for a time; tenants keep tests on one server
 //! apart; nothing that a test started outlives it.
-#![expect(dead_code, reason = "each test program uses a part of this, and is compiled by itself")]
+#![expect(
+    dead_code,
+    reason = "each test program uses a part of this, and is compiled by itself"
+)]
 
 pub(crate) mod http;
 pub(crate) mod nats;
@@ -22,8 +25,8 @@ use std::time::{Duration, Instant};
 use commands::Clock as _;
 use infra::SystemClock;
 
-pub(crate) use self::http::{Answer, Api, Receipt};
-pub(crate) use self::program::{Folder, Up, run};
+pub(crate) use self::http::Api;
+pub(crate) use self::program::Up;
 
 pub(crate) type TestResult<T = ()> = anyhow::Result<T>;
 

@@ -5,7 +5,7 @@ use std::str::FromStr as _;
 use anyhow::Context as _;
 use async_nats::jetstream::consumer::pull::OrderedConfig;
 use async_nats::jetstream::{self, stream};
-use async_nats::{Client, HeaderMap, HeaderName};
+use async_nats::{Client, ConnectOptions, HeaderMap, HeaderName};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use serde_json::Value;
@@ -25,7 +25,10 @@ impl Stored {
     /// A header's text; empty where there is none.
     pub(crate) fn header(&self, name: &str) -> &str {
         let name = HeaderName::from_str(name).expect("tests name plain headers");
-        self.headers.get(name).map(|value| value.as_str()).unwrap_or_default()
+        self.headers
+            .get(name)
+            .map(|value| value.as_str())
+            .unwrap_or_default()
     }
 
     pub(crate) fn json(&self) -> TestResult<Value> {
@@ -35,14 +38,32 @@ impl Stored {
 
 /// A connection with the user and password of the address.
 pub(crate) async fn connect(url: &str) -> TestResult<Client> {
-    async_nats::connect(url).await.context("connect to nats")
+    let (options, address) = options(url)?;
+    options.connect(address).await.context("connect to nats")
+}
+
+/// The client does not take user and password out of an address by itself.
+pub(crate) fn options(url: &str) -> TestResult<(ConnectOptions, String)> {
+    let (user, address) = url
+        .trim_start_matches("nats://")
+        .split_once('@')
+        .context("a user")?;
+    let (user, password) = user.split_once(':').context("a password")?;
+    let options = ConnectOptions::with_user_and_password(user.to_owned(), password.to_owned());
+    Ok((options, address.to_owned()))
 }
 
 /// Everything that stands in a stream now.
 pub(crate) async fn read_all(url: &str, stream: &str) -> TestResult<Vec<Stored>> {
     let client = connect(url).await?;
     let stream = jetstream::new(client).get_stream(stream).await?;
-    read(&stream, OrderedConfig::default()).await
+    let all = read(&stream, OrderedConfig::default()).await?;
+    // Nothing is ever deleted in the middle: whoever misses a message has not read everything.
+    let gap = all
+        .windows(2)
+        .find(|pair| pair[0].sequence + 1 != pair[1].sequence);
+    anyhow::ensure!(gap.is_none(), "the reader missed something: {gap:?}");
+    Ok(all)
 }
 
 /// What a reader of a stream is given until nothing more waits for it.
@@ -58,7 +79,9 @@ pub(crate) async fn read(
     let mut messages = consumer.messages().await?;
     let mut read = Vec::new();
     loop {
-        let message = within("the next message", messages.next()).await?.context("it goes on")??;
+        let message = within("the next message", messages.next())
+            .await?
+            .context("it goes on")??;
         let info = message.info().map_err(|error| anyhow::anyhow!("{error}"))?;
         let (sequence, pending) = (info.stream_sequence, info.pending);
         let message = message.message;
@@ -76,6 +99,8 @@ pub(crate) async fn read(
 
 /// The settings and the state of a stream, as the server tells them.
 pub(crate) async fn info(client: &Client, stream: &str) -> TestResult<Value> {
-    let answer = client.request(format!("$JS.API.STREAM.INFO.{stream}"), Bytes::new()).await?;
+    let answer = client
+        .request(format!("$JS.API.STREAM.INFO.{stream}"), Bytes::new())
+        .await?;
     Ok(serde_json::from_slice(&answer.payload)?)
 }

@@ -16,7 +16,9 @@ pub(crate) fn servers_of(data: &Path) -> Vec<i32> {
         let arguments = fs::read(entry.path().join("cmdline")).ok()?;
         let arguments = String::from_utf8_lossy(&arguments).into_owned();
         let is_ours = ["postgres", "nats-server", "ledgerline"].contains(&name.trim());
-        let named = places.iter().any(|place| arguments.contains(&*place.to_string_lossy()));
+        let named = places
+            .iter()
+            .any(|place| arguments.contains(&*place.to_string_lossy()));
         (is_ours && named).then_some(pid)
     });
     of_folder.collect()
@@ -27,13 +29,17 @@ pub(crate) fn peak_kib(pid: i32) -> anyhow::Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kib = line.and_then(|rest| rest.split_whitespace().next());
-    kib.context("the kernel tells the peak")?.parse().context("the peak is a number")
+    kib.context("the kernel tells the peak")?
+        .parse()
+        .context("the peak is a number")
 }
 
 /// The numeric ids of a user and its group.
 pub(crate) fn user(name: &str) -> anyhow::Result<(u32, u32)> {
     let users = fs::read_to_string("/etc/passwd")?;
-    let line = users.lines().find(|line| line.split(':').next() == Some(name));
+    let line = users
+        .lines()
+        .find(|line| line.split(':').next() == Some(name));
     let fields: Vec<&str> = line.context("there is such a user")?.split(':').collect();
     Ok((fields[2].parse()?, fields[3].parse()?))
 }

@@ -115,7 +115,12 @@ impl Up {
         fs::remove_file(folder.data().join("endpoints.json")).ok();
         let child = command.spawn().context("start the program")?;
         let (child, endpoints) = until_it_serves(child, &folder)?;
-        Ok(Self { child, folder, endpoints, tokens: Mutex::default() })
+        Ok(Self {
+            child,
+            folder,
+            endpoints,
+            tokens: Mutex::default(),
+        })
     }
 
     /// The one that all tests of this test program share.
@@ -162,12 +167,21 @@ impl Up {
 
     pub(crate) fn token(&self, subject: &str, tenant: &str, roles: &str) -> TestResult<String> {
         let wanted = format!("{subject} {tenant} {roles}");
-        let mut tokens = self.tokens.lock().map_err(|_| anyhow::anyhow!("a test failed"))?;
+        let mut tokens = self
+            .tokens
+            .lock()
+            .map_err(|_| anyhow::anyhow!("a test failed"))?;
         if let Some(token) = tokens.get(&wanted) {
             return Ok(token.clone());
         }
         let token = self.run(&[
-            "token", "--subject", subject, "--tenant", tenant, "--role", roles,
+            "token",
+            "--subject",
+            subject,
+            "--tenant",
+            tenant,
+            "--role",
+            roles,
         ])?;
         anyhow::ensure!(token.status.success(), "no token: {}", text(&token.stderr));
         let token = text(&token.stdout).trim().to_owned();
@@ -203,7 +217,9 @@ impl Up {
     /// Asks it to end, and gives its exit code.
     pub(crate) fn end(mut self, signal: Signal) -> TestResult<Option<i32>> {
         self.signal(signal)?;
-        Ok(wait(&mut self.child)?.context("the program does not end")?.code())
+        Ok(wait(&mut self.child)?
+            .context("the program does not end")?
+            .code())
     }
 }
 
@@ -230,7 +246,15 @@ pub(crate) fn up_command(program: &OsStr, folder: &Folder, listen: &str) -> Test
     command
         .arg("--data-dir")
         .arg(folder.data())
-        .args(["up", "--listen", listen, "--log-format", "json", "--log", LOGGED])
+        .args([
+            "up",
+            "--listen",
+            listen,
+            "--log-format",
+            "json",
+            "--log",
+            LOGGED,
+        ])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log);
@@ -255,7 +279,10 @@ pub(crate) fn until_it_serves(mut child: Child, folder: &Folder) -> TestResult<(
             child.wait()?;
             let log = fs::read_to_string(folder.path().join("up.log")).unwrap_or_default();
             let tail = log.len().saturating_sub(4_000);
-            anyhow::bail!("the program does not serve ({ended:?}): {}", &log[log.ceil_char_boundary(tail)..]);
+            anyhow::bail!(
+                "the program does not serve ({ended:?}): {}",
+                &log[log.ceil_char_boundary(tail)..]
+            );
         }
         std::thread::sleep(LOOK_EVERY);
     }
@@ -264,7 +291,11 @@ pub(crate) fn until_it_serves(mut child: Child, folder: &Folder) -> TestResult<(
 /// Runs a subcommand to its end.
 pub(crate) fn run(data: &Path, arguments: &[&str]) -> TestResult<Output> {
     let mut command = Command::new(PROGRAM);
-    command.arg("--data-dir").arg(data).args(arguments).stdin(Stdio::null());
+    command
+        .arg("--data-dir")
+        .arg(data)
+        .args(arguments)
+        .stdin(Stdio::null());
     Ok(command.output()?)
 }
 
@@ -295,5 +326,7 @@ fn guard(up: &Up) -> TestResult {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()?;
-    GUARD_INPUT.set(shell).map_err(|_| anyhow::anyhow!("there is one shared program"))
+    GUARD_INPUT
+        .set(shell)
+        .map_err(|_| anyhow::anyhow!("there is one shared program"))
 }

@@ -26,12 +26,24 @@ impl Events {
     /// Begins to follow; `query` has the filters.
     pub(crate) async fn follow(api: &Api, query: &str, last: Option<&str>) -> TestResult<Self> {
         let call = api.call(Method::GET, &format!("/v1/events{query}"));
-        let call = last.into_iter().fold(call, |call, last| call.header("Last-Event-ID", last));
+        let call = last
+            .into_iter()
+            .fold(call, |call, last| call.header("Last-Event-ID", last));
         let response = call.send().await?;
-        anyhow::ensure!(response.status() == 200, "{} for `{query}`", response.status());
-        let kind = response.headers().get("content-type").context("there is a type")?;
+        anyhow::ensure!(
+            response.status() == 200,
+            "{} for `{query}`",
+            response.status()
+        );
+        let kind = response
+            .headers()
+            .get("content-type")
+            .context("there is a type")?;
         anyhow::ensure!(kind.to_str()?.starts_with("text/event-stream"), "{kind:?}");
-        Ok(Self { body: response.bytes_stream().boxed(), text: String::new() })
+        Ok(Self {
+            body: response.bytes_stream().boxed(),
+            text: String::new(),
+        })
     }
 
     /// The next event; comments are passed over.
@@ -45,7 +57,8 @@ impl Events {
                 }
             }
             let chunk = within("the next event", self.body.next()).await?;
-            self.text.push_str(std::str::from_utf8(&chunk.context("it has no end")??)?);
+            self.text
+                .push_str(std::str::from_utf8(&chunk.context("it has no end")??)?);
         }
     }
 
@@ -63,8 +76,13 @@ fn parse(block: &str) -> TestResult<Option<Event>> {
         let mut values = block.lines().filter_map(|line| line.strip_prefix(name));
         values.next().map(|value| value.trim_start().to_owned())
     };
-    let (Some(id), Some(event), Some(data)) = (field("id:"), field("event:"), field("data:")) else {
+    let (Some(id), Some(event), Some(data)) = (field("id:"), field("event:"), field("data:"))
+    else {
         return Ok(None);
     };
-    Ok(Some(Event { id, event, data: serde_json::from_str(&data)? }))
+    Ok(Some(Event {
+        id,
+        event,
+        data: serde_json::from_str(&data)?,
+    }))
 }
