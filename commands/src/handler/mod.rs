@@ -23,7 +23,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use domain::{
-    Aggregate, CommandId, Context, Event as _, NewCommit, OccurredInFuture, Position, StreamId,
+    Aggregate, CommandId, Context, Event as _, NewCommit, OccurredInFuture, Position, Refusal as _,
+    StreamId,
 };
 use quick_cache::sync::Cache;
 use tokio::sync::Mutex;
@@ -173,14 +174,21 @@ impl<A: Aggregate> Handler<A> {
             return Ok(receipt);
         }
         for attempt in 1..=ATTEMPTS_MAX {
-            let decided = match request.expected_version {
-                Some(expected) if expected != loaded.version => Err(Failure::VersionMismatch {
-                    actual: loaded.version,
-                }),
-                _ => loaded
-                    .state
-                    .decide(&request.command, context)
-                    .map_err(Failure::Refused),
+            let decided = loaded
+                .state
+                .decide(&request.command, context)
+                .map_err(Failure::Refused);
+            let decided = match (request.expected_version, decided) {
+                // What is not there has no version that could be another one.
+                (_, Err(Failure::Refused(refusal))) if refusal.is_unknown() => {
+                    Err(Failure::Refused(refusal))
+                }
+                (Some(expected), _) if expected != loaded.version => {
+                    Err(Failure::VersionMismatch {
+                        actual: loaded.version,
+                    })
+                }
+                (_, decided) => decided,
             };
             let events = match decided {
                 Ok(events) if !events.is_empty() => events,

@@ -340,6 +340,20 @@ async fn an_expected_version_is_compared_with_the_newest() {
 }
 
 #[tokio::test]
+async fn what_is_unknown_has_no_version_that_could_be_another() {
+    let world = World::default();
+    let expecting = Request {
+        expected_version: Some(7),
+        ..world.request(note("x"))
+    };
+    let unknown = world.process().handle(&stream("1"), expecting).await;
+    assert!(
+        matches!(unknown, Err(Failure::Refused(Refusal::Unknown))),
+        "{unknown:?}"
+    );
+}
+
+#[tokio::test]
 async fn an_import_may_lie_in_the_past_and_not_in_the_future() {
     let world = World::default();
     let handler = world.process();
