@@ -8,11 +8,11 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::mem;
 
-/// Rows by key.
+/// Rows by key. Each lies in a box: a growing map moves pointers then, not rows of half a kilobyte.
 #[derive(Debug)]
 pub(crate) struct Hot<K, V> {
-    young: HashMap<K, V>,
-    old: HashMap<K, V>,
+    young: HashMap<K, Box<V>>,
+    old: HashMap<K, Box<V>>,
 }
 
 impl<K: Eq + Hash, V> Hot<K, V> {
@@ -35,13 +35,13 @@ impl<K: Eq + Hash, V> Hot<K, V> {
             self.young.insert(key, value);
             return false;
         }
-        self.young.insert(key.clone(), value());
+        self.young.insert(key.clone(), Box::new(value()));
         true
     }
 
     /// What was admitted in this batch.
     pub(crate) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
-        self.young.get_mut(key)
+        self.young.get_mut(key).map(Box::as_mut)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -62,7 +62,8 @@ impl<K: Eq + Hash, V> Hot<K, V> {
     }
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (&K, &mut V)> {
-        self.young.iter_mut().chain(self.old.iter_mut())
+        let all = self.young.iter_mut().chain(self.old.iter_mut());
+        all.map(|(key, value)| (key, value.as_mut()))
     }
 }
 
