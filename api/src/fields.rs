@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use serde::de::Error as _;
+use serde::{Deserialize as _, Deserializer};
+
 use crate::problem::{ApiError, FieldError};
 
 /// Collects the errors of one body.
@@ -52,7 +55,70 @@ impl Fields {
     }
 }
 
+/// The greatest number that every JSON reader takes exactly: 2^53 - 1.
+const EXACT_MAX: u64 = 9_007_199_254_740_991;
+
+/// A number that no reader on the way may have rounded.
+pub(crate) fn exact(number: u64) -> Result<u64, &'static str> {
+    if number <= EXACT_MAX {
+        Ok(number)
+    } else {
+        Err("must be at most `9007199254740991`")
+    }
+}
+
+/// A whole number however JSON writes it: `7`, `7.0` and `7e0` are one integer to JSON Schema.
+pub(crate) fn whole<'de, D, N>(deserializer: D) -> Result<Option<N>, D::Error>
+where
+    D: Deserializer<'de>,
+    N: TryFrom<i64>,
+{
+    let Some(number) = Option::<serde_json::Number>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    let written_as_float = || {
+        let float = number.as_f64()?;
+        (float.fract() == 0.0 && float.abs() <= EXACT_MAX as f64).then_some(float as i64)
+    };
+    let whole = number.as_i64().or_else(written_as_float);
+    let fitting = whole.and_then(|whole| N::try_from(whole).ok());
+    let fitting = fitting.ok_or_else(|| D::Error::custom("must be a whole number in its range"))?;
+    Ok(Some(fitting))
+}
+
 /// A key as one part of a JSON pointer (RFC 6901, 3).
 pub(crate) fn pointer_part(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Option<u64>, serde_json::Error> {
+        whole(&mut serde_json::Deserializer::from_str(text))
+    }
+
+    #[test]
+    fn a_whole_number_is_one_however_it_is_written() {
+        for seven in ["7", "7.0", "7e0", "0.7e1"] {
+            assert_eq!(read(seven).ok(), Some(Some(7)), "{seven}");
+        }
+        assert_eq!(read("null").ok(), Some(None));
+        assert_eq!(
+            read("9007199254740992").ok(),
+            Some(Some(9_007_199_254_740_992))
+        );
+        for bad in [
+            "7.5",
+            "-1",
+            "-1.0",
+            "1e300",
+            "18446744073709551616",
+            "\"7\"",
+            "{}",
+        ] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+    }
 }

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::assignments::bodies::Body;
 use crate::auth::Caller;
-use crate::fields::Fields;
+use crate::fields::{Fields, exact};
 use crate::problem::{ApiError, FieldError};
 
 /// The header with the client's own name for a command.
@@ -21,6 +21,9 @@ pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key
 
 /// Longer keys are refused: two UUIDs and a prefix fit many times.
 pub(crate) const KEY_BYTES_MAX: usize = 200;
+
+/// Digits of a version in `If-Match`: all numbers of so many are exact in JSON too.
+const VERSION_DIGITS_MAX: usize = 15;
 
 /// Under which command ids are derived from keys. Changing it would make every retry a new command.
 const COMMANDS: Uuid = Uuid::from_u128(0x6b1f_5ad4_9c0e_5e1c_8f6d_3a7b_42c9_d0e1);
@@ -72,6 +75,9 @@ impl Issuer<'_> {
             None => Some(None),
         };
         let on_behalf_of = fields.optional::<Name>("/on_behalf_of", common.on_behalf_of);
+        if let Some(version) = common.expected_version {
+            fields.check("/expected_version", exact(version));
+        }
         let command = body.command(self.caller, &mut fields);
         let parts = id.zip(occurred_at).zip(on_behalf_of).zip(command);
         let (((id, occurred_at), on_behalf_of), command) = fields.finish(parts)?;
@@ -174,7 +180,8 @@ pub(crate) fn expected_version(
         .strip_prefix('"')
         .and_then(|text| text.strip_suffix('"'))
         .unwrap_or_default();
-    let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+    let plain =
+        digits.len() <= VERSION_DIGITS_MAX && digits.bytes().all(|byte| byte.is_ascii_digit());
     let version = plain.then(|| digits.parse().ok()).flatten();
     let version: u64 = version.ok_or_else(|| ApiError::parameter("If-Match", rule))?;
     match in_body {

@@ -21,11 +21,10 @@ use utoipa_axum::routes;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::app::App;
+use crate::params::POSITION_MAX;
 use crate::problem::{self, FieldError, Problem};
 use crate::routes::{Access, ROUTES, Route, Routes};
-
-/// The greatest number that every JSON reader takes exactly: 2^53 - 1.
-const NUMBER_MAX: f64 = 9_007_199_254_740_991.0;
+use crate::texts::ID_PATTERN;
 
 /// Verbs whose body may be left out: nothing in it is required.
 const OPTIONAL_BODIES: [&str; 6] = [
@@ -281,7 +280,9 @@ fn shared_parameters(row: &Route) -> Vec<Parameter> {
             .max_length(Some(200)),
     )];
     if row.path.contains("{id}") {
-        let id = text().format(Some(SchemaFormat::KnownFormat(KnownFormat::Uuid)));
+        let id = text()
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::Uuid)))
+            .pattern(Some(ID_PATTERN));
         let mut path = parameter("id", "the assignment", id);
         path.parameter_in = ParameterIn::Path;
         path.required = Required::True;
@@ -297,14 +298,16 @@ fn shared_parameters(row: &Route) -> Vec<Parameter> {
             parameters.push(parameter(
                 "If-Match",
                 "the version that the decision is made on",
-                text().pattern(Some("^(\\*|\"[0-9]{1,15}\")$")),
+                text()
+                    .pattern(Some("^(\\*|\"[0-9]{1,15}\")$"))
+                    .examples(["\"7\""]),
             ));
         }
     }
     if is_read(row) {
         let about = "answer only once the read side has reached this position";
-        let by_header = parameter("Ledgerline-Min-Position", about, whole_number());
-        let mut by_query = parameter("min_position", about, whole_number());
+        let by_header = parameter("Ledgerline-Min-Position", about, a_position());
+        let mut by_query = parameter("min_position", about, a_position());
         by_query.parameter_in = ParameterIn::Query;
         parameters.extend([by_header, by_query]);
     }
@@ -315,9 +318,10 @@ fn text() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(SchemaType::new(Type::String))
 }
 
-fn whole_number() -> ObjectBuilder {
+fn a_position() -> ObjectBuilder {
     let number = ObjectBuilder::new().schema_type(SchemaType::new(Type::Integer));
-    number.minimum(Some(0.0)).maximum(Some(NUMBER_MAX))
+    let greatest = usize::try_from(POSITION_MAX).unwrap_or(usize::MAX);
+    number.minimum(Some(0_usize)).maximum(Some(greatest))
 }
 
 /// An optional header; callers move it elsewhere.

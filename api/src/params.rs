@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use axum::extract::Query;
 use axum::http::Uri;
+use domain::Position;
 use projections::{Cursor, Paging};
 
 use crate::problem::{ApiError, FieldError};
@@ -13,6 +14,9 @@ use crate::texts::parse_time;
 
 /// How many items a page has if nothing is said.
 const LIMIT_DEFAULT: u32 = 50;
+
+/// The greatest position that there can be: the read models keep positions as signed numbers.
+pub(crate) const POSITION_MAX: u64 = i64::MAX as u64;
 
 /// The parameters of one query, and what is wrong with them.
 #[derive(Debug)]
@@ -67,6 +71,11 @@ impl Params {
     /// The plain decimal number of `name`.
     pub(crate) fn number<N: FromStr>(&mut self, name: &str) -> Option<N> {
         self.checked(name, number)
+    }
+
+    /// The position of `name`.
+    pub(crate) fn position(&mut self, name: &str) -> Option<Position> {
+        self.checked(name, position)
     }
 
     /// Every parameter whose name begins with `prefix`, by the rest of its name.
@@ -135,6 +144,14 @@ fn number<N: FromStr>(text: &str) -> Result<N, &'static str> {
     number.ok_or("must be a whole number, not larger than fits")
 }
 
+/// A position, wherever it is sent.
+pub(crate) fn position(text: &str) -> Result<Position, &'static str> {
+    let position = number(text).ok().filter(|n| *n <= POSITION_MAX);
+    position
+        .map(Position)
+        .ok_or("must be a whole number, at most `9223372036854775807`")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,5 +182,12 @@ mod tests {
             assert_eq!(one.number::<u64>("n"), None, "{bad}");
             assert!(one.finish().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_position_is_one_that_the_read_models_can_keep() {
+        assert_eq!(position("9223372036854775807"), Ok(Position(POSITION_MAX)));
+        assert!(position("9223372036854775808").is_err());
+        assert!(position("").is_err());
     }
 }

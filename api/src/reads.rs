@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::exchange::POSITION;
-use crate::params::Params;
+use crate::params::{self, Params};
 use crate::problem::{ApiError, FieldError};
 
 /// The header by which a caller waits for its own write.
@@ -57,7 +57,7 @@ impl FromRequestParts<App> for Asked {
         let caller = Caller::from_request_parts(parts, app).await?;
         let Ok(OriginalUri(uri)) = OriginalUri::from_request_parts(parts, app).await;
         let mut params = Params::of(&uri);
-        let by_parameter = params.number("min_position").map(Position);
+        let by_parameter = params.position("min_position");
         let by_header = match parts.headers.get(&MIN_POSITION) {
             Some(value) => Some(position(value)?),
             None => None,
@@ -89,12 +89,8 @@ impl App {
 }
 
 fn position(value: &HeaderValue) -> Result<Position, ApiError> {
-    let digits = value.to_str().unwrap_or_default();
-    let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
-    let number = plain.then(|| digits.parse().ok()).flatten();
-    number
-        .map(Position)
-        .ok_or_else(|| ApiError::parameter("Ledgerline-Min-Position", "must be a whole number"))
+    params::position(value.to_str().unwrap_or_default())
+        .map_err(|rule| ApiError::parameter("Ledgerline-Min-Position", rule))
 }
 
 /// A JSON answer at `position` of the read side.

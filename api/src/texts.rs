@@ -52,7 +52,8 @@ pub(crate) struct TimeText(pub(crate) String);
 #[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
 #[serde(transparent)]
 #[schema(
-    value_type = String, format = "uuid", example = "0190d5a6-1c5e-7b3a-9d54-2f6b8a1c7e10"
+    value_type = String, format = "uuid", example = "0190d5a6-1c5e-7b3a-9d54-2f6b8a1c7e10",
+    pattern = "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"
 )]
 pub(crate) struct IdText(pub(crate) String);
 
@@ -99,6 +100,9 @@ pub(crate) fn parse_time(text: &str) -> Result<domain::Timestamp, &'static str> 
     text.parse()
         .map_err(|_| "must be a time as in RFC 3339, with its offset")
 }
+
+/// The form of a UUID with its hyphens.
+pub(crate) const ID_PATTERN: &str = "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$";
 
 /// Only the form with hyphens: one thing has one name.
 pub(crate) fn parse_id(text: &str) -> Result<uuid::Uuid, &'static str> {

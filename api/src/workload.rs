@@ -98,7 +98,7 @@ impl From<WorkloadRow> for Workload {
         ("sort" = Option<String>, Query, pattern = "^-?(name|open|in_progress|on_hold|completed|cancelled|hand_overs)$",
             description = "by this, `-` for the greatest first; `name` if nothing is said"),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "so many items; 50 if nothing is said"),
-        ("cursor" = Option<String>, Query, description = "`next` of the page before"),
+        ("cursor" = Option<String>, Query, pattern = "^[A-Za-z0-9_-]{1,1500}$", description = "`next` of the page before"),
     ),
     responses((status = 200, description = "a page of persons and groups", body = WorkloadList)))]
 async fn list(State(app): State<App>, asked: Asked) -> Result<Response, ApiError> {

@@ -13,7 +13,7 @@ use utoipa::openapi::{Ref, RefOr, Schema};
 use utoipa::{PartialSchema as _, ToSchema};
 
 use crate::auth::Caller;
-use crate::fields::{Fields, pointer_part};
+use crate::fields::{Fields, pointer_part, whole};
 use crate::texts::{IdText, LineText, LongText, NameText, ReasonText, TimeText};
 
 /// What every command may carry beside its own fields.
@@ -59,7 +59,7 @@ macro_rules! body {
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub(crate) occurred_at: Option<TimeText>,
             /// The version that the decision is made on; `If-Match` says the same.
-            #[serde(default, skip_serializing_if = "Option::is_none")]
+            #[serde(default, deserialize_with = "whole", skip_serializing_if = "Option::is_none")]
             #[schema(maximum = 9_007_199_254_740_991_i64)]
             pub(crate) expected_version: Option<u64>,
             /// For whom; taken from admins and operators only.
@@ -226,7 +226,11 @@ pub(crate) struct RequestBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) assignee: Option<NameText>,
     /// 1, the most pressing, to 5; 3 if nothing is said.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "whole",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schema(minimum = 1, maximum = 5)]
     pub(crate) priority: Option<i64>,
     /// Up to 50 labels, whatever the house wants to find it by.
@@ -237,7 +241,11 @@ pub(crate) struct RequestBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) window: Option<WindowBody>,
     /// How much work it is thought to be.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "whole",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schema(minimum = 1, maximum = 525_600)]
     pub(crate) effort_minutes: Option<i64>,
     /// Its name in another system.

@@ -33,7 +33,8 @@ const SORT_DEFAULT: &str = "-requested_at";
 /// Every parameter narrows the list. Labels are asked for as `label.<key>=<value>`, once or more.
 #[utoipa::path(get, path = "/v1/assignments", tag = "assignments",
     params(
-        ("id" = Option<String>, Query, format = "uuid", description = "the one of this id"),
+        ("id" = Option<String>, Query, format = "uuid",
+            pattern = "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$", description = "the one of this id"),
         ("title" = Option<String>, Query, description = "contains this, whatever the case"),
         ("description" = Option<String>, Query, description = "contains this, whatever the case"),
         ("kind" = Option<String>, Query, description = "of this kind"),
@@ -58,7 +59,7 @@ const SORT_DEFAULT: &str = "-requested_at";
         ("sort" = Option<String>, Query, pattern = "^-?(requested_at|updated_at|priority|status|title|position)$",
             description = "by this, `-` for the greatest first; `-requested_at` if nothing is said"),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "so many items; 50 if nothing is said"),
-        ("cursor" = Option<String>, Query, description = "`next` of the page before"),
+        ("cursor" = Option<String>, Query, pattern = "^[A-Za-z0-9_-]{1,1500}$", description = "`next` of the page before"),
         ("count" = Option<bool>, Query, description = "whether to count all that fit"),
     ),
     responses((status = 200, description = "a page of assignments", body = AssignmentList)))]
@@ -91,7 +92,7 @@ async fn list(State(app): State<App>, asked: Asked) -> Result<Response, ApiError
 #[utoipa::path(get, path = "/v1/assignments/{id}", tag = "assignments",
     params(
         ("at" = Option<String>, Query, format = "date-time", description = "as it was at this time, by what had happened"),
-        ("position" = Option<u64>, Query, maximum = 9_007_199_254_740_991_i64, description = "as it was recorded up to this position"),
+        ("position" = Option<u64>, Query, maximum = 9_223_372_036_854_775_807_i64, description = "as it was recorded up to this position"),
         ("If-None-Match" = Option<String>, Header, description = "answer 304 if this is still its entity tag"),
     ),
     responses(
@@ -113,7 +114,7 @@ async fn get(
     let id = aggregate_id(&id)?;
     let until = Until {
         at: params.time("at"),
-        position: params.number("position").map(Position),
+        position: params.position("position"),
     };
     params.finish()?;
     let (row, position) = if until == Until::default() {
@@ -144,7 +145,7 @@ async fn get(
 #[utoipa::path(get, path = "/v1/assignments/{id}/history", tag = "assignments",
     params(
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "so many items; 50 if nothing is said"),
-        ("cursor" = Option<String>, Query, description = "`next` of the page before"),
+        ("cursor" = Option<String>, Query, pattern = "^[A-Za-z0-9_-]{1,1500}$", description = "`next` of the page before"),
     ),
     responses((status = 200, description = "a page of events, first to last", body = HistoryList)))]
 async fn history(

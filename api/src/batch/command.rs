@@ -8,6 +8,7 @@ use crate::assignments::bodies::{
     RequestBody, RequeueBody, ResumeBody, StartBody,
 };
 use crate::body::parse;
+use crate::fields::whole;
 use crate::issue::{Issued, Issuer, check_key};
 use crate::problem::{ApiError, FieldError};
 use crate::texts::{IdText, NameText, TimeText};
@@ -24,7 +25,7 @@ struct LineBody<'a> {
     occurred_at: Option<TimeText>,
     #[serde(default)]
     on_behalf_of: Option<NameText>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole")]
     expected_version: Option<u64>,
     #[serde(default, borrow)]
     data: Option<&'a RawValue>,
@@ -99,7 +100,10 @@ fn inside_data(error: ApiError) -> ApiError {
     match error {
         ApiError::Invalid(mut errors) => {
             for pointer in errors.iter_mut().filter_map(|error| error.pointer.as_mut()) {
-                if pointer != "/occurred_at" && pointer != "/on_behalf_of" {
+                if !matches!(
+                    pointer.as_str(),
+                    "/occurred_at" | "/on_behalf_of" | "/expected_version"
+                ) {
                     pointer.insert_str(0, "/data");
                 }
             }

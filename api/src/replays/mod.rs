@@ -19,7 +19,7 @@ pub use self::registry::Replays;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::body::read_json;
-use crate::fields::Fields;
+use crate::fields::{Fields, exact, whole};
 use crate::problem::ApiError;
 use crate::routes::Routes;
 use crate::texts::TimeText;
@@ -35,11 +35,11 @@ pub(crate) struct ReplayBody {
     #[schema(pattern = "^[A-Za-z0-9_-]{1,64}$", example = "audit-2026")]
     pub(crate) name: String,
     /// The first commit, included.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole")]
     #[schema(maximum = 9_007_199_254_740_991_i64)]
     pub(crate) from_position: Option<u64>,
     /// The last commit, included.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole")]
     #[schema(maximum = 9_007_199_254_740_991_i64)]
     pub(crate) to_position: Option<u64>,
     /// Only what was recorded then or later.
@@ -135,6 +135,14 @@ fn replay(body: ReplayBody, tenant: &Tenant) -> Result<Replay, ApiError> {
     let until = body
         .to_time
         .map(|time| fields.check("/to_time", time.parse()));
+    for (pointer, position) in [
+        ("/from_position", body.from_position),
+        ("/to_position", body.to_position),
+    ] {
+        if let Some(position) = position {
+            fields.check(pointer, exact(position));
+        }
+    }
     let pace = match body.pace {
         None => Some(Pace::Full),
         Some(factor) if factor > 0.0 && factor <= PACE_MAX => Some(Pace::Times(factor)),
