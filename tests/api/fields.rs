@@ -29,20 +29,20 @@ async fn a_field_that_no_verb_knows_is_refused_by_all_of_them() -> TestResult {
         let answer = api
             .post(&format!("/v1/assignments/{id}/{verb}"), &body)
             .await?;
-        answer.is_problem(400, "malformed");
+        answer.refused(400, "malformed");
     }
     let mut body = any_body();
     body["windows"] = json!({});
     api.post("/v1/assignments", &body)
         .await?
-        .is_problem(400, "malformed");
+        .refused(400, "malformed");
     let mut body = any_body();
     body["window"] =
         json!({"start": "2026-01-01T00:00:00Z", "end": "2026-01-02T00:00:00Z", "x": 1});
     let answer = api
         .post("/v1/assignments", &body)
         .await?
-        .is_problem(400, "malformed");
+        .refused(400, "malformed");
     assert_eq!(
         answer.json()?["errors"][0]["pointer"],
         "/window/x",
@@ -63,7 +63,7 @@ async fn every_field_that_breaks_a_rule_is_pointed_at() -> TestResult {
     let answer = api
         .post("/v1/assignments", &body)
         .await?
-        .is_problem(422, "invalid");
+        .refused(422, "invalid");
     let problem = answer.json()?;
     let errors = problem["errors"].as_array().cloned().unwrap_or_default();
     let mut pointers: Vec<_> = errors
@@ -101,7 +101,7 @@ async fn what_has_not_happened_yet_cannot_be_recorded() -> TestResult {
     let answer = api
         .post("/v1/assignments", &body)
         .await?
-        .is_problem(422, "invalid");
+        .refused(422, "invalid");
     assert_eq!(answer.json()?["errors"][0]["pointer"], "/occurred_at");
     Ok(())
 }
@@ -117,23 +117,23 @@ async fn a_body_of_no_form_is_refused_for_what_it_is() -> TestResult {
     };
     post("application/json", "{\"title\":")
         .await?
-        .is_problem(400, "malformed");
+        .refused(400, "malformed");
     post("application/json", "[]")
         .await?
-        .is_problem(400, "malformed");
+        .refused(400, "malformed");
     post("application/json", "{}")
         .await?
-        .is_problem(400, "malformed");
+        .refused(400, "malformed");
     post("application/json", "{\"title\": 7}")
         .await?
-        .is_problem(400, "malformed");
+        .refused(400, "malformed");
     post("text/plain", "{}")
         .await?
-        .is_problem(415, "unsupported-media-type");
+        .refused(415, "unsupported-media-type");
     let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
     post("application/json", &deep)
         .await?
-        .is_problem(400, "malformed");
+        .refused(400, "malformed");
     Ok(())
 }
 
@@ -175,7 +175,7 @@ async fn an_id_that_is_none_never_reaches_a_subject() -> TestResult {
         body["id"] = json!(id);
         api.post("/v1/assignments", &body)
             .await?
-            .is_problem(422, "invalid");
+            .refused(422, "invalid");
     }
     Ok(())
 }
@@ -199,7 +199,7 @@ async fn a_query_that_nobody_understands_is_refused_and_says_where() -> TestResu
         "effort_min=-1",
     ] {
         let answer = api.get(&format!("/v1/assignments?{query}")).await?;
-        let answer = answer.is_problem(400, "malformed");
+        let answer = answer.refused(400, "malformed");
         assert!(
             answer.json()?["errors"][0]["parameter"].is_string(),
             "{query}: {}",
@@ -209,19 +209,19 @@ async fn a_query_that_nobody_understands_is_refused_and_says_where() -> TestResu
     let made_up = api
         .get("/v1/assignments?cursor=AAAA")
         .await?
-        .is_problem(422, "invalid");
+        .refused(422, "invalid");
     assert_eq!(made_up.json()?["errors"][0]["parameter"], "cursor");
     let id = fresh_id();
     for query in ["at=noon", "position=-1", "when=now"] {
         api.get(&format!("/v1/assignments/{id}?{query}"))
             .await?
-            .is_problem(400, "malformed");
+            .refused(400, "malformed");
     }
-    api.get("/v1/nothing").await?.is_problem(404, "not-found");
+    api.get("/v1/nothing").await?.refused(404, "not-found");
     let deleted = api.call(Method::DELETE, "/v1/assignments").send().await?;
     let deleted = Answer::read(deleted)
         .await?
-        .is_problem(405, "method-not-allowed");
+        .refused(405, "method-not-allowed");
     assert!(deleted.header("allow").is_some());
     Ok(())
 }
@@ -235,7 +235,7 @@ async fn only_operators_and_admins_act_for_somebody_else() -> TestResult {
     member
         .post("/v1/assignments", &body)
         .await?
-        .is_problem(403, "forbidden");
+        .refused(403, "forbidden");
     let operator = Up::shared().api(&tenant, "operator")?;
     let receipt = operator.request(&body).await?;
     let history = format!("/v1/assignments/{}/history", receipt.id);

@@ -69,12 +69,12 @@ async fn a_key_that_stands_for_another_request_is_refused() -> TestResult {
         let reused = api
             .post_with(&path(&one.id, "note"), &other_body, &key)
             .await?;
-        reused.is_problem(422, "key-reused");
+        reused.refused(422, "key-reused");
         let other_verb = json!({});
         let reused = api
             .post_with(&path(&one.id, "start"), &other_verb, &key)
             .await?;
-        reused.is_problem(422, "key-reused");
+        reused.refused(422, "key-reused");
         let reused = api.post_with(&path(&two.id, "note"), &note, &key).await?;
         assert_eq!(
             (round, reused.status, reused.code().as_str()),
@@ -114,7 +114,7 @@ async fn one_key_twenty_times_at_once_is_one_commit() -> TestResult {
     let key = [("Idempotency-Key", "herd of notes")];
     api.post_with(&path, &note, &key)
         .await?
-        .is_problem(400, "malformed");
+        .refused(400, "malformed");
     let key = [("Idempotency-Key", "herd-of-notes")];
     let notes =
         (0..20).map(|_| async { api.post_with(&path, &note, &key).await?.is(200).receipt() });

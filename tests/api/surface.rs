@@ -216,7 +216,7 @@ async fn a_correlation_that_cannot_be_recorded_is_refused() -> TestResult {
         let answer = api
             .post_with("/v1/assignments", &any_body(), &headers)
             .await?;
-        answer.is_problem(400, "malformed");
+        answer.refused(400, "malformed");
     }
     let none = api.get("/v1/assignments?count=true").await?.json()?;
     assert_eq!((&none["total"], &none["items"]), (&json!(0), &json!([])));

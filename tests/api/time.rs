@@ -84,9 +84,9 @@ async fn an_assignment_is_shown_as_it_was_at_a_time_and_as_it_was_known_at_a_pos
         (&json!("assigned"), &json!(0))
     );
     let path = format!("/v1/assignments/{id}?at=2025-12-31T00:00:00Z");
-    api.get(&path).await?.is_problem(404, "not-found");
+    api.get(&path).await?.refused(404, "not-found");
     let path = format!("/v1/assignments/{id}?position={}", at[0] - 1);
-    api.get(&path).await?.is_problem(404, "not-found");
+    api.get(&path).await?.refused(404, "not-found");
     Ok(())
 }
 
@@ -106,7 +106,7 @@ async fn the_history_names_who_did_what_when_and_pages_through_it() -> TestResul
             &[("X-Correlation-Id", "errand 7")],
         )
         .await?;
-    reopened.is_problem(409, "ended");
+    reopened.refused(409, "ended");
     let reopened = started
         .post_with(
             &format!("{path}/reopen"),

@@ -56,7 +56,7 @@ async fn a_key_gives_its_first_receipt_after_a_restart_and_after_the_log_has_for
             &[("Idempotency-Key", "herd")],
         )
         .await?;
-    other.is_problem(422, "key-reused");
+    other.refused(422, "key-reused");
     let commits = nats::read_all(&up.endpoints.nats, "JOURNAL").await?;
     let once = commits
         .iter()

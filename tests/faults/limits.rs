@@ -41,7 +41,7 @@ async fn a_body_over_the_limit_is_refused_early_and_memory_stays_bounded() -> Te
     let post = async |body: Body| {
         let call = api.call(Method::POST, "/v1/assignments");
         let call = call.header("Content-Type", "application/json").body(body);
-        TestResult::Ok(within("an answer", call.send()).await?)
+        within("an answer", call.send()).await
     };
     for (bytes, status) in [
         (BODY_BYTES_MAX - 1, 201),
@@ -57,7 +57,7 @@ async fn a_body_over_the_limit_is_refused_early_and_memory_stays_bounded() -> Te
     for body in [Body::from(announced), huge(b"{", b' ')] {
         // The server closes before it has everything: the client may see that, or the answer.
         match post(body).await? {
-            Ok(answer) => drop(Answer::read(answer).await?.is_problem(413, "too-large")),
+            Ok(answer) => drop(Answer::read(answer).await?.refused(413, "too-large")),
             Err(error) => assert!(error.is_request() || error.is_body(), "{error:?}"),
         }
     }
@@ -107,6 +107,6 @@ async fn the_longest_texts_at_once_fit_into_one_commit() -> TestResult {
     let over = api
         .post(&format!("/v1/assignments/{}/note", receipt.id), &over)
         .await?;
-    over.is_problem(422, "invalid");
+    over.refused(422, "invalid");
     Ok(())
 }

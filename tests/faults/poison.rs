@@ -81,7 +81,7 @@ async fn a_commit_that_a_model_cannot_take_stops_that_model_visibly_and_no_other
     let newer = api
         .get_at(&format!("/v1/assignments/{}", after.id), after.position)
         .await?;
-    let newer = newer.is_problem(504, "read-side-behind").json()?;
+    let newer = newer.refused(504, "read-side-behind").json()?;
     assert_eq!(newer["position"], poisoned - 1);
     visible_outside(&up, &api).await?;
     // The aggregate itself cannot be decided upon; it is not decided upon half read.

@@ -194,7 +194,7 @@ impl Answer {
 
     /// Fails unless it is a problem of this sort.
     #[track_caller]
-    pub(crate) fn is_problem(self, status: u16, code: &str) -> Self {
+    pub(crate) fn refused(self, status: u16, code: &str) -> Self {
         assert_eq!(
             (self.status, self.code().as_str()),
             (status, code),

@@ -1,10 +1,12 @@
 //! The feed and replays, as a plain NATS client meets them: nothing here uses the program's code.
 
-#[path = "support/mod.rs"]
+#[path = "../support/mod.rs"]
 mod support;
 
+mod refill;
+mod replay;
+
 use std::collections::HashSet;
-use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use anyhow::Context as _;
@@ -12,8 +14,7 @@ use async_nats::Client;
 use async_nats::jetstream::consumer::{self, DeliverPolicy, pull};
 use async_nats::jetstream::{self, stream::Stream};
 use futures_util::StreamExt as _;
-use infra::embedded::locate::{self, Search};
-use serde_json::{Value, json};
+use serde_json::json;
 use support::http::Receipt;
 use support::nats::{self, Stored};
 use support::{Api, TestResult, Up, fresh_tenant, until, within};
@@ -318,204 +319,5 @@ async fn a_subscriber_writes_nothing_and_reads_nothing_but_the_feed_and_replays(
     assert_eq!(journal.len(), 2, "nothing but the two commands");
     let feed = nats::read_all(&up.endpoints.nats_feed, "FEED").await?;
     assert_eq!(seen(&feed), events(&[receipt, last]));
-    Ok(())
-}
-
-/// What a reader of the whole feed sees.
-async fn whole(up: &Up) -> TestResult<Vec<(String, Value)>> {
-    let messages = nats::read_all(&up.endpoints.nats_feed, "FEED").await?;
-    let of = |message: &Stored| {
-        Ok((
-            format!(
-                "{} {:?}",
-                message.subject,
-                seen(std::slice::from_ref(message))
-            ),
-            message.json()?,
-        ))
-    };
-    messages.iter().map(of).collect()
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_feed_that_was_lost_is_filled_again_once_and_in_order() -> TestResult {
-    let up = Up::start("refill")?;
-    let api = up.api("default", "member")?;
-    let lines: Vec<_> = (0..3_000)
-        .map(|number| {
-            let data =
-                json!({"title": format!("{number}"), "kind": "k", "group": "g", "assignee": "a"});
-            json!({"command": "assignment.request", "data": data}).to_string()
-        })
-        .collect();
-    let answers = api.batch(lines.join("\n")).await?;
-    let receipts = answers
-        .iter()
-        .map(|answer| serde_json::from_value(answer["receipt"].clone()));
-    let receipts = receipts.collect::<Result<Vec<Receipt>, _>>()?;
-    let mut receipts = receipts;
-    receipts.sort_by_key(|receipt| receipt.position);
-    let head = receipts.last().context("there are some")?;
-    // It is asked all the time how far the feed is: that must not disturb whoever fills it.
-    until_fed(&api, head).await?;
-    let messages = nats::read_all(&up.endpoints.nats_feed, "FEED").await?;
-    assert_eq!(messages.len(), 6_000);
-    let differs = seen(&messages)
-        .into_iter()
-        .zip(events(&receipts))
-        .find(|(has, wanted)| has != wanted);
-    assert_eq!(differs, None, "the feed is not what happened");
-    let before = whole(&up).await?;
-    // Purged while the program is away, but NATS is not.
-    let folder = up.kill()?;
-    purge_feed_of(&folder.data()).await?;
-    let up = Up::on(folder)?;
-    let api = up.api("default", "member")?;
-    until_fed(&api, head).await?;
-    assert_same(&whole(&up).await?, &before, "after a purge");
-    // Deleted while the program runs: the next event finds it gone.
-    let client = nats::connect(&up.endpoints.nats_feed).await?;
-    jetstream::new(client).delete_stream("FEED").await?;
-    let late = api.any().await?;
-    until("the feed is filled again", async || {
-        let positions = api.get("/v1/positions").await?;
-        // Without a stream there is no position of it to tell.
-        let feed = positions.json()?["feed"].clone();
-        Ok((feed == format!("{}.0", late.position)).then_some(()))
-    })
-    .await?;
-    let after = whole(&up).await?;
-    assert_eq!(after.len(), before.len() + 1);
-    assert_same(&after[..before.len()], &before, "after it was deleted");
-    Ok(())
-}
-
-/// Says where two feeds begin to differ, not all that is in them.
-#[track_caller]
-fn assert_same(has: &[(String, Value)], wanted: &[(String, Value)], when: &str) {
-    let differs = has
-        .iter()
-        .zip(wanted)
-        .position(|(has, wanted)| has != wanted);
-    let at = differs.map(|at| (&has[at], &wanted[at]));
-    assert!(at.is_none(), "{when}, event {differs:?} differs: {at:?}");
-    assert_eq!(has.len(), wanted.len(), "{when}");
-}
-
-/// Purges the feed with NATS alone running on the data folder.
-async fn purge_feed_of(data: &std::path::Path) -> TestResult {
-    let endpoints = support::program::Endpoints::read(data)?;
-    let program = locate::nats_server(&Search::of_environment())?.path;
-    let mut server = Command::new(program)
-        .arg("--config")
-        .arg(data.join("nats/server.conf"))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()?;
-    let purged = async {
-        let stream = until("NATS answers", async || {
-            let Ok(client) = nats::connect(&endpoints.nats_feed).await else {
-                return Ok(None);
-            };
-            Ok(jetstream::new(client).get_stream("FEED").await.ok())
-        })
-        .await?;
-        stream.purge().await?;
-        TestResult::Ok(())
-    };
-    let purged = purged.await;
-    server.kill()?;
-    server.wait()?;
-    purged
-}
-
-#[tokio::test]
-async fn a_replay_brings_a_slice_again_on_a_subject_of_its_own() -> TestResult {
-    let up = Up::shared();
-    let tenant = fresh_tenant();
-    let api = up.api(&tenant, "auditor,member")?;
-    let receipts = some(&api).await?;
-    let (client, _) = feed(up).await?;
-    let slice = async |name: &str, mut body: Value| {
-        let mut heard = client
-            .subscribe(format!("replay.{tenant}.{name}.>"))
-            .await?;
-        client.flush().await?;
-        body["name"] = json!(name);
-        let begun = api.post("/v1/replays", &body).await?.is(202);
-        assert_eq!(
-            begun.json()?["subject"],
-            format!("replay.{tenant}.{name}.>")
-        );
-        let mut messages = Vec::new();
-        loop {
-            let message = within("the replay", heard.next())
-                .await?
-                .context("it goes on")?;
-            if message.subject.ends_with(".end") {
-                break;
-            }
-            messages.push(Stored {
-                sequence: 0,
-                subject: message.subject.to_string(),
-                headers: message.headers.unwrap_or_default(),
-                payload: message.payload,
-            });
-        }
-        let state = until("it has ended", async || {
-            let state = api
-                .get(&format!("/v1/replays/{name}"))
-                .await?
-                .is(200)
-                .json()?;
-            Ok((state["ended"] == true).then_some(state))
-        })
-        .await?;
-        assert_eq!(state["events"], messages.len(), "{state}");
-        TestResult::Ok(messages)
-    };
-    let all = events(&receipts);
-    let whole = slice("all", json!({})).await?;
-    assert_eq!(seen(&whole), all);
-    // The same CloudEvents as in the feed.
-    until_fed(&api, &receipts[4]).await?;
-    let (_, stream) = feed(up).await?;
-    let filter_subject = format!("feed.{tenant}.>");
-    let fed = nats::read(
-        &stream,
-        pull::OrderedConfig {
-            filter_subject,
-            ..Default::default()
-        },
-    )
-    .await?;
-    for (fed, again) in fed.iter().zip(&whole) {
-        assert_eq!(fed.payload, again.payload);
-        for name in [
-            "ce-id",
-            "ce-type",
-            "ce-time",
-            "ce-source",
-            "ce-recordedat",
-            "ce-principal",
-        ] {
-            assert_eq!(fed.header(name), again.header(name), "{name}");
-        }
-    }
-    let (from, to) = (receipts[1].position, receipts[2].position);
-    let part = slice("part", json!({"from_position": from, "to_position": to})).await?;
-    assert_eq!(seen(&part), events(&receipts[1..3]));
-    let noted = slice("noted", json!({"event": "noted", "pace": 1_000_000.0})).await?;
-    assert_eq!(seen(&noted), events(&receipts[3..4]));
-    let one = slice("one", json!({"id": receipts[4].id})).await?;
-    assert_eq!(seen(&one), events(&receipts[4..]));
-    let member = up.api(&tenant, "member")?;
-    member
-        .post("/v1/replays", &json!({"name": "x"}))
-        .await?
-        .is_problem(403, "forbidden");
-    api.get("/v1/replays/unknown")
-        .await?
-        .is_problem(404, "not-found");
     Ok(())
 }
