@@ -10,7 +10,6 @@ mod fields;
 mod idempotency;
 mod journey;
 mod lists;
-mod schemathesis;
 mod surface;
 mod tenants;
 mod time;
