@@ -205,33 +205,48 @@ async fn measure(
 }
 
 impl Bench<'_> {
+    /// A figure is told when it is known: a later one may fail, or somebody may lose patience.
+    fn tell(&self, figure: Figure) -> Figure {
+        let Figure {
+            name,
+            value,
+            ceiling,
+            ratio,
+            unit,
+            ..
+        } = &figure;
+        let told = format!("{name}: {value:.2} of {ceiling:.2} {unit}, ratio {ratio:.2}");
+        self.progress.step(&told);
+        figure
+    }
+
     async fn figures(&self, subject: Subject) -> anyhow::Result<Vec<Figure>> {
         let asked = |one| subject == one || subject == Subject::All;
         let mut figures = Vec::new();
         if asked(Subject::Commands) {
-            figures.push(commands::many_clients(self, &commands::CLIENTS_64).await?);
+            figures.push(self.tell(commands::many_clients(self, &commands::CLIENTS_64).await?));
         }
         if asked(Subject::Latency) {
-            figures.push(commands::one_client(self).await?);
+            figures.push(self.tell(commands::one_client(self).await?));
         }
         if asked(Subject::Group) {
-            figures.push(commands::many_clients(self, &commands::CLIENTS_512).await?);
-            figures.push(commands::batches(self).await?);
+            figures.push(self.tell(commands::many_clients(self, &commands::CLIENTS_512).await?));
+            figures.push(self.tell(commands::batches(self).await?));
         }
         if asked(Subject::Visible) {
-            figures.push(visible::answer_to_query(self).await?);
+            figures.push(self.tell(visible::answer_to_query(self).await?));
         }
         if asked(Subject::Projection) {
-            figures.push(projection::live(self).await?);
+            figures.push(self.tell(projection::live(self).await?));
         }
         if asked(Subject::Rebuild) || asked(Subject::Memory) {
             rebuild::fill_journal(self).await?;
         }
         if asked(Subject::Memory) {
-            figures.push(rebuild::memory(self).await?);
+            figures.push(self.tell(rebuild::memory(self).await?));
         }
         if asked(Subject::Rebuild) {
-            figures.push(rebuild::assignment(self).await?);
+            figures.push(self.tell(rebuild::assignment(self).await?));
         }
         Ok(figures)
     }
