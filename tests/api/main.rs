@@ -10,6 +10,7 @@ mod fields;
 mod idempotency;
 mod journey;
 mod lists;
+mod schemathesis;
 mod surface;
 mod tenants;
 mod time;
