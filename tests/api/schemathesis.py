@@ -5,6 +5,7 @@ import re
 import schemathesis
 
 POSITION_MAX = 2**63 - 1
+UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 ENTITY_TAG = re.compile(r'\*|"[0-9]{1,15}"')
 
 
@@ -20,6 +21,7 @@ def before_call(ctx, case, kwargs):
     wait_for_nothing(case.query, "min_position")
     if case.meta is not None and case.meta.generation.mode.is_positive:
         say_the_version_once(case)
+        name_an_assignment(case)
 
 
 def wait_for_nothing(container, name):
@@ -44,3 +46,12 @@ def say_the_version_once(case):
     twice = isinstance(case.body, dict) and case.body.get("expected_version") is not None
     if twice or not ENTITY_TAG.fullmatch(str(case.headers["If-Match"])):
         case.headers.pop("If-Match")
+
+
+def name_an_assignment(case):
+    """Where `id` is a UUID, fuzzing in 4.32 also puts other fields of earlier answers in its place and
+    calls the case valid, without asking the schema of the parameter. Nobody has this one.
+    """
+    parameters = case.path_parameters or {}
+    if "id" in parameters and not UUID.fullmatch(str(parameters["id"])):
+        parameters["id"] = "0190d5a6-1c5e-7b3a-9d54-000000000000"
