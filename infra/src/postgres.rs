@@ -3,6 +3,7 @@
 use std::str::FromStr as _;
 use std::time::Duration;
 
+use sqlx::Connection as _;
 pub use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
@@ -16,6 +17,10 @@ const CONNECTIONS_MAX: u32 = 20;
 
 /// How long a query waits for a connection before it is answered that the read side is away.
 const ACQUIRE_MAX: Duration = Duration::from_secs(3);
+
+/// A connection that was used a moment ago is there. To try each one before each query would double
+/// the round trips of a short query; one that has rested for longer may have lost its server.
+const TRIED_AFTER_IDLE: Duration = Duration::from_millis(250);
 
 /// Why no connection was made.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +56,15 @@ pub async fn connect(url: &str) -> Result<PgPool, Error> {
     let pool = PgPoolOptions::new()
         .max_connections(CONNECTIONS_MAX)
         .acquire_timeout(ACQUIRE_MAX)
+        .test_before_acquire(false)
+        .before_acquire(|connection, metadata| {
+            Box::pin(async move {
+                if metadata.idle_for > TRIED_AFTER_IDLE {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
         .connect_with(options)
         .await
         .map_err(|source| Error::Connect(address.clone(), source))?;

@@ -115,10 +115,9 @@ impl Reader {
 
     /// Begins a look at `model` as `tenant`.
     pub(crate) async fn look(&self, tenant: &Tenant, model: &str) -> Result<Look, QueryError> {
-        let mut tx = self.pool.begin().await?;
-        sqlx::query("set transaction isolation level repeatable read, read only")
-            .execute(&mut *tx)
-            .await?;
+        // One statement, not two: every query pays for each round trip.
+        let begin = "begin isolation level repeatable read, read only";
+        let mut tx = self.pool.begin_with(begin).await?;
         let row = sqlx::query(include_str!("look.sql"))
             .bind(tenant.as_str())
             .bind(self.statement_ms_max.to_string())
