@@ -36,11 +36,21 @@ fn commands() -> Vec<Command> {
     };
     vec![
         Command::Request(Box::new(request)),
-        Command::Assign { assignee: name("ann"), group: None },
-        Command::Start { assignee: name("ann"), group: None },
-        Command::Hold { reason: Text::new("no part").expect("a reason") },
+        Command::Assign {
+            assignee: name("ann"),
+            group: None,
+        },
+        Command::Start {
+            assignee: name("ann"),
+            group: None,
+        },
+        Command::Hold {
+            reason: Text::new("no part").expect("a reason"),
+        },
         Command::Resume,
-        Command::Complete { outcome: Text::new("replaced").expect("an outcome") },
+        Command::Complete {
+            outcome: Text::new("replaced").expect("an outcome"),
+        },
         Command::Close,
     ]
 }
@@ -51,7 +61,9 @@ fn life() -> Vec<(Assignment, Command, Vec<Event>)> {
     let mut state = Assignment::default();
     let step = |command: Command| {
         let before = state.clone();
-        let events = state.decide(&command, &context).expect("the life is allowed");
+        let events = state
+            .decide(&command, &context)
+            .expect("the life is allowed");
         events.iter().for_each(|event| state.evolve(event, now()));
         (before, command, events)
     };
@@ -75,13 +87,20 @@ fn encode(version: u64, actor: &Actor, events: &[Event]) -> Vec<u8> {
 
 fn decode(payload: &[u8]) -> Commit {
     let tenant = Tenant::new("default").expect("a token");
-    let stream = StreamId::new(tenant, Assignment::CATEGORY, Token::from(Uuid::from_u128(7)));
+    let stream = StreamId::new(
+        tenant,
+        Assignment::CATEGORY,
+        Token::from(Uuid::from_u128(7)),
+    );
     Commit::decode(Position(1), stream, Chain::default(), None, payload).expect("a commit")
 }
 
 fn core(criterion: &mut Criterion) {
     let context = Context::at(now());
-    let actor = Actor { principal: name("ann"), on_behalf_of: None };
+    let actor = Actor {
+        principal: name("ann"),
+        on_behalf_of: None,
+    };
     let life = life();
     let (assigned, start, started) = &life[2];
     criterion.bench_function("decide", |b| {
@@ -94,7 +113,9 @@ fn core(criterion: &mut Criterion) {
         };
         b.iter_batched(|| assigned.clone(), evolve, BatchSize::SmallInput);
     });
-    criterion.bench_function("encode", |b| b.iter(|| encode(2, &actor, black_box(started))));
+    criterion.bench_function("encode", |b| {
+        b.iter(|| encode(2, &actor, black_box(started)))
+    });
     let payload = encode(2, &actor, started);
     criterion.bench_function("decode commit", |b| b.iter(|| decode(black_box(&payload))));
     let commit = decode(&payload);

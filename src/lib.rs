@@ -15,5 +15,7 @@ pub const CHILD_ARGUMENT: &str = "internal-child";
 /// Becomes an embedded server; comes back only when that failed.
 #[must_use]
 pub fn become_child(arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    cli::end_with(&anyhow::Error::new(infra::embedded::child_main(arguments)).context("start a server"))
+    cli::end_with(
+        &anyhow::Error::new(infra::embedded::child_main(arguments)).context("start a server"),
+    )
 }

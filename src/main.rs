@@ -11,7 +11,10 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
     // Before anything else: this process is to become a server, and must have no thread of ours.
-    if arguments.next().is_some_and(|first| first == ledgerline::CHILD_ARGUMENT) {
+    if arguments
+        .next()
+        .is_some_and(|first| first == ledgerline::CHILD_ARGUMENT)
+    {
         return ledgerline::become_child(arguments);
     }
     ledgerline::cli::main()

@@ -28,7 +28,10 @@ fn blocks(page: &str) -> Vec<Block> {
         match (line.strip_prefix("```"), &mut open) {
             (Some(_), Some(_)) => blocks.extend(open.take()),
             (Some(language), None) => {
-                open = Some(Block { language: language.to_owned(), lines: Vec::new() });
+                open = Some(Block {
+                    language: language.to_owned(),
+                    lines: Vec::new(),
+                });
             }
             (None, Some(block)) => block.lines.push(line.to_owned()),
             (None, None) => {}
@@ -41,8 +44,12 @@ fn blocks(page: &str) -> Vec<Block> {
 fn fits(pattern: &str, line: &str) -> bool {
     let mut rest = line.trim();
     let mut parts = pattern.trim().split('…');
-    let Some(first) = parts.next() else { return rest.is_empty() };
-    let Some(behind) = rest.strip_prefix(first) else { return false };
+    let Some(first) = parts.next() else {
+        return rest.is_empty();
+    };
+    let Some(behind) = rest.strip_prefix(first) else {
+        return false;
+    };
     rest = behind;
     let mut last = None;
     for part in parts {
@@ -58,20 +65,24 @@ fn fits(pattern: &str, line: &str) -> bool {
 /// All `sh` examples of a page as one script, each telling where its output begins.
 fn script(blocks: &[Block]) -> String {
     let examples = blocks.iter().filter(|block| block.language == "sh");
-    let marked = examples.enumerate().map(|(number, block)| {
-        format!("echo '@@example {number}'\n{}\n", block.lines.join("\n"))
-    });
+    let marked = examples
+        .enumerate()
+        .map(|(number, block)| format!("echo '@@example {number}'\n{}\n", block.lines.join("\n")));
     format!("set -euo pipefail\n{}", marked.collect::<String>())
 }
 
 /// The output of each example.
 fn outputs(output: &str) -> Vec<Vec<&str>> {
     let examples = output.split("@@example ").skip(1);
-    examples.map(|example| example.lines().skip(1).collect()).collect()
+    examples
+        .map(|example| example.lines().skip(1).collect())
+        .collect()
 }
 
 fn missing(tool: &str) -> bool {
-    let found = Command::new("sh").args(["-c", &format!("command -v {tool}")]).output();
+    let found = Command::new("sh")
+        .args(["-c", &format!("command -v {tool}")])
+        .output();
     !found.is_ok_and(|found| found.status.success())
 }
 
@@ -87,13 +98,17 @@ fn follow(up: &Up, page: &str) -> TestResult {
         .replace("/tmp/", &format!("{}/", up.folder().path().display()));
     for tool in ["curl", "python3", "bash"] {
         if page_text.contains(tool) && missing(tool) {
-            say(&format!("`{page}` is not followed: there is no `{tool}` here"));
+            say(&format!(
+                "`{page}` is not followed: there is no `{tool}` here"
+            ));
             return Ok(());
         }
     }
     let blocks = blocks(&page_text);
     let path = std::env::var("PATH").unwrap_or_default();
-    let folder = Path::new(PROGRAM).parent().context("the program lies in a folder")?;
+    let folder = Path::new(PROGRAM)
+        .parent()
+        .context("the program lies in a folder")?;
     let run = Command::new("bash")
         .arg("-c")
         .arg(script(&blocks))
@@ -108,7 +123,9 @@ fn follow(up: &Up, page: &str) -> TestResult {
         match block.language.as_str() {
             "sh" => example += 1,
             "text" => {
-                let printed = outputs.get(example - 1).context("output under an example")?;
+                let printed = outputs
+                    .get(example - 1)
+                    .context("output under an example")?;
                 for pattern in block.lines.iter().filter(|line| !line.trim().is_empty()) {
                     let there = printed.iter().any(|line| fits(pattern, line));
                     anyhow::ensure!(there, "`{page}`: no line `{pattern}` in {printed:#?}");
@@ -133,7 +150,9 @@ fn the_guides_do_what_they_say() -> TestResult {
 fn the_readme_does_what_it_says() -> TestResult {
     let log = "../shared/data/bpi2013-closed-problems.xes.gz";
     if !Path::new(log).exists() {
-        say(&format!("the README's example is not followed: `{log}` is not there"));
+        say(&format!(
+            "the README's example is not followed: `{log}` is not there"
+        ));
         return Ok(());
     }
     let up = Up::start("readme")?;
@@ -151,18 +170,31 @@ fn the_subscriber_in_python_reads_events() -> TestResult {
     follow(up, "docs/guides/audit.md")?;
     let page = fs::read_to_string("docs/guides/subscribe.md")?;
     let blocks = blocks(&page.replace(".ledgerline/", &format!("{}/", up.data().display())));
-    let example = blocks.iter().find(|block| block.language == "python").context("an example")?;
-    let run = Command::new(python).arg("-c").arg(example.lines.join("\n")).env("EVENTS", "3").output()?;
+    let example = blocks
+        .iter()
+        .find(|block| block.language == "python")
+        .context("an example")?;
+    let run = Command::new(python)
+        .arg("-c")
+        .arg(example.lines.join("\n"))
+        .env("EVENTS", "3")
+        .output()?;
     anyhow::ensure!(run.status.success(), "{}", text(&run.stderr));
     let printed = text(&run.stdout);
     anyhow::ensure!(printed.lines().count() == 3, "{printed}");
-    anyhow::ensure!(printed.contains("ledgerline.assignment.requested.v1"), "{printed}");
+    anyhow::ensure!(
+        printed.contains("ledgerline.assignment.requested.v1"),
+        "{printed}"
+    );
     Ok(())
 }
 
 #[test]
 fn a_pattern_fits_what_it_says_and_nothing_else() {
-    assert!(fits(r#"{"id":"…","version":1}"#, r#"{"id":"abc","version":1}"#));
+    assert!(fits(
+        r#"{"id":"…","version":1}"#,
+        r#"{"id":"abc","version":1}"#
+    ));
     assert!(fits("a …", "a b c"));
     assert!(!fits("a", "a b"));
     assert!(!fits(r#"{"version":1}"#, r#"{"version":2}"#));

@@ -43,7 +43,9 @@ pub enum KeyError {
         source: std::io::Error,
     },
     /// The name before `.public.pem` cannot be a `kid`.
-    #[error("key folder: `{0}` is not named `<kid>.public.pem`, with a kid of letters, digits, `_` and `-`")]
+    #[error(
+        "key folder: `{0}` is not named `<kid>.public.pem`, with a kid of letters, digits, `_` and `-`"
+    )]
     Name(PathBuf),
     /// There is no key that could sign.
     #[error("key folder: no `<kid>.private.pem` in `{0}`")]
@@ -69,11 +71,23 @@ pub fn ensure(folder: &Path, kid: &Token) -> Result<(), KeyError> {
         .map_err(|_unspecified| KeyError::Generate)?;
     let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(private.as_ref())
         .map_err(|_rejected| KeyError::Generate)?;
-    let public: PublicKeyX509Der<'_> =
-        pair.public_key().as_der().map_err(|_unspecified| KeyError::Generate)?;
+    let public: PublicKeyX509Der<'_> = pair
+        .public_key()
+        .as_der()
+        .map_err(|_unspecified| KeyError::Generate)?;
     // The public file comes last: a start that was cut short begins anew.
-    write(&folder.join(format!("{kid}{PRIVATE}")), "PRIVATE KEY", private.as_ref(), 0o600)?;
-    write(&folder.join(format!("{kid}{PUBLIC}")), "PUBLIC KEY", public.as_ref(), 0o644)
+    write(
+        &folder.join(format!("{kid}{PRIVATE}")),
+        "PRIVATE KEY",
+        private.as_ref(),
+        0o600,
+    )?;
+    write(
+        &folder.join(format!("{kid}{PUBLIC}")),
+        "PUBLIC KEY",
+        public.as_ref(),
+        0o644,
+    )
 }
 
 /// Every key that checks tokens, by name.
@@ -89,21 +103,31 @@ pub fn public_keys(folder: &Path) -> Result<Vec<KeyFile>, KeyError> {
 /// # Errors
 /// When the folder cannot be read or has no private key.
 pub fn signing_key(folder: &Path) -> Result<KeyFile, KeyError> {
-    keys(folder, PRIVATE)?.pop().ok_or_else(|| KeyError::NoPrivateKey(folder.to_owned()))
+    keys(folder, PRIVATE)?
+        .pop()
+        .ok_or_else(|| KeyError::NoPrivateKey(folder.to_owned()))
 }
 
 fn keys(folder: &Path, suffix: &str) -> Result<Vec<KeyFile>, KeyError> {
     let mut keys = Vec::new();
     for entry in fs::read_dir(folder).map_err(file(folder))? {
         let path = entry.map_err(file(folder))?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let Some(kid) = name.strip_suffix(suffix) else { continue };
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default();
+        let Some(kid) = name.strip_suffix(suffix) else {
+            continue;
+        };
         let kid = Token::new(kid).map_err(|_invalid| KeyError::Name(path.clone()))?;
         if keys.len() == KEYS_MAX {
             return Err(KeyError::TooMany(folder.to_owned()));
         }
         let pem = fs::read_to_string(&path).map_err(file(&path))?;
-        keys.push(KeyFile { kid: kid.to_string(), pem });
+        keys.push(KeyFile {
+            kid: kid.to_string(),
+            pem,
+        });
     }
     keys.sort_by(|a, b| a.kid.cmp(&b.kid));
     Ok(keys)
@@ -115,7 +139,12 @@ fn write(path: &Path, tag: &str, der: &[u8], mode: u32) -> Result<(), KeyError> 
         EncodeConfig::new().set_line_ending(LineEnding::LF),
     );
     let mut options = fs::OpenOptions::new();
-    let opened = options.write(true).create(true).truncate(true).mode(mode).open(path);
+    let opened = options
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(mode)
+        .open(path);
     opened
         .and_then(|mut out| {
             out.write_all(text.as_bytes())?;

@@ -22,10 +22,6 @@ const ACQUIRE_MAX: Duration = Duration::from_secs(3);
 /// the round trips of a short query; one that has rested for longer may have lost its server.
 const TRIED_AFTER_IDLE: Duration = Duration::from_millis(250);
 
-/// How long an idle connection is taken to be whole. A test of it costs as much as a query, and most
-/// queries come soon after another; one that was cut off meanwhile is an error of one query.
-const TRUSTED_FOR: Duration = Duration::from_secs(1);
-
 /// Why no connection was made.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -60,15 +56,6 @@ pub async fn connect(url: &str) -> Result<PgPool, Error> {
     let pool = PgPoolOptions::new()
         .max_connections(CONNECTIONS_MAX)
         .acquire_timeout(ACQUIRE_MAX)
-        .test_before_acquire(false)
-        .before_acquire(|connection, used| {
-            Box::pin(async move {
-                if used.idle_for > TRUSTED_FOR {
-                    connection.ping().await?;
-                }
-                Ok(true)
-            })
-        })
         .test_before_acquire(false)
         .before_acquire(|connection, metadata| {
             Box::pin(async move {

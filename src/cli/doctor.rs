@@ -30,13 +30,23 @@ pub(super) async fn run(args: DoctorArgs, console: &Console) -> anyhow::Result<(
         Format::Json => console.out.json(&json!({ "checks": findings }))?,
         Format::Table => {
             let row = |f: &Finding| {
-                [f.check.to_owned(), f.verdict.to_string(), f.found.clone(), f.advice.clone()]
+                [
+                    f.check.to_owned(),
+                    f.verdict.to_string(),
+                    f.found.clone(),
+                    f.advice.clone(),
+                ]
             };
             let rows: Vec<_> = findings.iter().map(row).collect();
-            console.out.table(["check", "verdict", "found", "what to do"], rows)?;
+            console
+                .out
+                .table(["check", "verdict", "found", "what to do"], rows)?;
         }
     }
-    let failed = findings.iter().filter(|finding| finding.verdict == Verdict::Failed).count();
+    let failed = findings
+        .iter()
+        .filter(|finding| finding.verdict == Verdict::Failed)
+        .count();
     if failed > 0 {
         return Err(Failure::Checks { failed }.into());
     }

@@ -16,7 +16,12 @@ The user must own the database and may create roles. `up` does this by itself.";
 #[derive(Debug, Args)]
 pub(super) struct MigrateArgs {
     /// Address of the database, with user and password
-    #[arg(long, value_name = "URL", env = "LEDGERLINE_DATABASE", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "LEDGERLINE_DATABASE",
+        hide_env_values = true
+    )]
     database: String,
 }
 

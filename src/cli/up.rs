@@ -36,7 +36,9 @@ pub(super) async fn run(args: UpArgs, console: &Console) -> anyhow::Result<()> {
         nats_port: args.nats_port,
         postgres_port: args.postgres_port,
     };
-    let up = compose::up(embedded, &args.service).await.context("start")?;
+    let up = compose::up(embedded, &args.service)
+        .await
+        .context("start")?;
     for line in up.greeting() {
         console.out.line(&line)?;
     }

@@ -65,7 +65,13 @@ impl<A: Aggregate> Handler<A> {
         request: &Request<A::Command>,
     ) -> Result<Receipt, Failure<A::Refusal>> {
         let before = Position(position.0.saturating_sub(1));
-        match self.journal.read_stream(stream, before).next().await.transpose()? {
+        match self
+            .journal
+            .read_stream(stream, before)
+            .next()
+            .await
+            .transpose()?
+        {
             Some(commit) if commit.position == position => receipt_of(&commit, stream, request),
             Some(_) | None => Err(Failure::KeyReused),
         }

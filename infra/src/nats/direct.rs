@@ -106,7 +106,10 @@ pub(super) async fn batch(
     after: u64,
     subject: &str,
 ) -> Result<Batch, Error> {
-    let _turn = BATCHES.acquire().await.expect("the semaphore is never closed");
+    let _turn = BATCHES
+        .acquire()
+        .await
+        .expect("the semaphore is never closed");
     // A question that waits for the connection would be asked after its asker has given up.
     if client.connection_state() != async_nats::connection::State::Connected {
         return Err(Error::Disconnected);
