@@ -18,7 +18,7 @@ verify: ## what has no running server: format, lints, licences, crate edges, doc
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo deny check bans licenses sources
 	scripts/check-crate-edges
-	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --workspace --no-deps
 
 bench: ## the figures of README, each beside its ceiling
 	@scripts/setup servers

@@ -2,7 +2,7 @@
 //!
 //! - [`client`], [`endpoints`]: the way to a running server.
 //! - [`out`]: the only place that prints. [`failure`]: errors and exit codes.
-//! - [`reference`]: the page `docs/reference/cli.md`, made from what stands here.
+//! - [`mod@reference`]: the page `docs/reference/cli.md`, made from what stands here.
 //!
 //! Client commands know the server by its HTTP API alone. Only `up`, `serve`, `migrate`, `doctor`
 //! and `verify` go to its databases, through the composition of the program.
