@@ -12,7 +12,7 @@ use domain::{CommandId, Position, Tenant};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use projections::command::{self, CommandRow};
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 
@@ -76,12 +76,13 @@ impl Receipts for BatchedReceipts {
 async fn answer_all(pool: PgPool, mut waiting: mpsc::Receiver<Question>) {
     let mut questions = Vec::with_capacity(BATCH_MAX);
     let mut rest_until = None;
+    let mut seeker = None;
     while waiting.recv_many(&mut questions, BATCH_MAX).await > 0 {
         let resting = rest_until.is_some_and(|until| Instant::now() < until);
         let answers = if resting {
             None
         } else {
-            ask(&pool, &questions).await
+            ask(&pool, &mut seeker, &questions).await
         };
         rest_until = match answers {
             Some(_) => None,
@@ -97,12 +98,16 @@ async fn answer_all(pool: PgPool, mut waiting: mpsc::Receiver<Question>) {
 }
 
 /// One answer a question, in their order; nothing when the read side is slow or away.
-async fn ask(pool: &PgPool, questions: &[Question]) -> Option<Vec<Lookup>> {
+async fn ask(
+    pool: &PgPool,
+    seeker: &mut Option<PgConnection>,
+    questions: &[Question],
+) -> Option<Vec<Lookup>> {
     let wanted: Vec<_> = questions
         .iter()
         .map(|question| (question.tenant.clone(), question.command))
         .collect();
-    let found = match timeout(ANSWER_MAX, command::find_many(pool, &wanted)).await {
+    let found = match timeout(ANSWER_MAX, find(pool, seeker, &wanted)).await {
         Ok(Ok(found)) => found,
         Ok(Err(error)) => {
             tracing::warn!(%error, "receipts not found: commands read their streams instead");
@@ -123,6 +128,25 @@ async fn ask(pool: &PgPool, questions: &[Question]) -> Option<Vec<Lookup>> {
         read_to: found.position,
     });
     Some(answers.collect())
+}
+
+/// Asks on the connection that is kept for it; on a fresh one, where there is none or it was lost.
+/// One on which an answer was not waited for is not used again.
+async fn find(
+    pool: &PgPool,
+    seeker: &mut Option<PgConnection>,
+    wanted: &[(Tenant, CommandId)],
+) -> Result<command::Known, QueryError> {
+    if let Some(mut kept) = seeker.take()
+        && let Ok(found) = command::find_many(&mut kept, wanted).await
+    {
+        *seeker = Some(kept);
+        return Ok(found);
+    }
+    let mut fresh = command::seeker(pool).await?;
+    let found = command::find_many(&mut fresh, wanted).await?;
+    *seeker = Some(fresh);
+    Ok(found)
 }
 
 fn known(row: &CommandRow) -> Known {

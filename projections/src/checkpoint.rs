@@ -31,7 +31,7 @@ pub(crate) struct Fenced;
 /// Opens a connection of our own for work that must not be slowed by plans made for other data.
 ///
 /// - Rows are found by their keys: with a table that grows from nothing a plan made at the beginning
-///   would scan it for ever.
+///   would scan it for ever. That leaves one good plan, so it is made once and not for each batch.
 /// - A commit need not be on disk: the rows and their checkpoint are lost together, and the journal
 ///   has everything.
 /// - A transaction of a runner that was stopped, or is gone, must not hold its locks for long.
@@ -40,6 +40,7 @@ pub(crate) async fn connection(pool: &PgPool) -> Result<PgConnection, sqlx::Erro
     sqlx::raw_sql(
         "set application_name = 'ledgerline projector'; \
          set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off; \
+         set plan_cache_mode = force_generic_plan; \
          set synchronous_commit = off; \
          set statement_timeout = 0; set lock_timeout = 0; \
          set client_connection_check_interval = '1s'; \

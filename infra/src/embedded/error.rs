@@ -147,3 +147,10 @@ impl Error {
         }
     }
 }
+
+impl Error {
+    /// Whether a server found its port taken, which was free a moment before.
+    pub(super) fn is_lost_port(&self) -> bool {
+        matches!(self, Self::Ended { tail, .. } if tail.to_lowercase().contains("address already in use"))
+    }
+}

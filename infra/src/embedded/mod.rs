@@ -45,6 +45,10 @@ pub use self::account::Account;
 pub use self::error::Error;
 pub use self::shim::{Shim, child_main};
 
+/// How often a start chooses ports: another program that starts at the same time may be given a port
+/// that was free when it was looked at.
+const PORT_ATTEMPTS_MAX: u32 = 4;
+
 /// What to start, and where.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -150,6 +154,19 @@ impl Servers {
     /// # Errors
     /// One [`Error`] for whatever is in the way; nothing runs then.
     pub async fn start(options: Options) -> Result<Self, Error> {
+        let mut attempt = 1;
+        loop {
+            match Self::start_once(options.clone()).await {
+                Err(error) if error.is_lost_port() && attempt < PORT_ATTEMPTS_MAX => {
+                    tracing::info!(%error, "a free port was taken in between, choosing others");
+                    attempt += 1;
+                }
+                started => return started,
+            }
+        }
+    }
+
+    async fn start_once(options: Options) -> Result<Self, Error> {
         let folder = DataFolder::open(&options.data_folder)?;
         let account = Account::for_postgres(&folder.postgres().join("data"));
         let nats_program = locate::nats_server(&options.search)?;
