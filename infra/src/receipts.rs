@@ -11,6 +11,7 @@ use commands::{Known, Lookup, Receipt, Receipts};
 use domain::{CommandId, Position, Tenant};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use projections::QueryError;
 use projections::command::{self, CommandRow};
 use sqlx::{PgConnection, PgPool};
 use tokio::sync::{mpsc, oneshot};
