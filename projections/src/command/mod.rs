@@ -169,9 +169,13 @@ pub struct Known {
 /// When the database does not answer.
 pub async fn seeker(pool: &PgPool) -> Result<PgConnection, QueryError> {
     let mut connection = pool.acquire().await?.detach();
-    sqlx::raw_sql("set plan_cache_mode = force_generic_plan")
-        .execute(&mut connection)
-        .await?;
+    // Rows are found by their key, also by a plan that was made while the table was small.
+    sqlx::raw_sql(
+        "set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off; \
+         set plan_cache_mode = force_generic_plan",
+    )
+    .execute(&mut connection)
+    .await?;
     Ok(connection)
 }
 
