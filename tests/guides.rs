@@ -93,9 +93,9 @@ fn follow(up: &Up, page: &str) -> TestResult {
     let page_text = page_text
         .replace("make run ", "true ")
         .replace("make test ", "true ")
+        .replace("/tmp/", &format!("{}/", up.folder().path().display()))
         .replace(".ledgerline/", &format!("{}/", up.data().display()))
-        .replace("http://127.0.0.1:8080", &up.endpoints.http)
-        .replace("/tmp/", &format!("{}/", up.folder().path().display()));
+        .replace("http://127.0.0.1:8080", &up.endpoints.http);
     for tool in ["curl", "python3", "bash"] {
         if page_text.contains(tool) && missing(tool) {
             say(&format!(
