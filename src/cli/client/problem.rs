@@ -35,8 +35,8 @@ pub(crate) struct Problem {
 /// A field that breaks a rule.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct FieldError {
-    /// Where it stands in the body: a JSON pointer.
-    #[serde(default)]
+    /// Where it stands: a JSON pointer into the body, or the name of a parameter or header.
+    #[serde(default, alias = "parameter")]
     pub(crate) pointer: String,
     /// The rule.
     #[serde(default)]
@@ -117,6 +117,14 @@ mod tests {
             "a field breaks a rule (`invalid-field`, 422)\n  2 fields break a rule\n  \
              /title: must not be blank\n  /priority: must be from `1` to `5`\n  request `r-1`"
         );
+    }
+
+    #[test]
+    fn a_parameter_that_breaks_a_rule_is_named() {
+        let body =
+            br#"{"title":"malformed","errors":[{"parameter":"id","rule":"must be a UUID"}]}"#;
+        let shown = Problem::from_answer(400, body).to_string();
+        assert_eq!(shown, "malformed (`unknown`, 400)\n  id: must be a UUID");
     }
 
     #[test]
