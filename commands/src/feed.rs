@@ -155,7 +155,7 @@ impl FeedEvent {
                 command: payload.id,
                 correlation: payload.correlation.clone(),
                 trace: commit.trace.clone(),
-                data: event.data(),
+                data: event.data().to_owned(),
             })
         };
         events.map(feed_event).collect()

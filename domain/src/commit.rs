@@ -1,16 +1,15 @@
 //! One decision as it stands in the journal: a commit with all of its events.
 //!
 //! A commit is one message. [`NewCommit`] is what is written, [`Commit`] what is read back; the events
-//! stay as JSON until somebody who knows their category asks for them with [`RecordedEvent::decode`].
+//! stay as JSON until somebody who knows their category asks for them ([`RecordedEvent::decode`]).
 //! The payload is `{commit, at, actor, correlation?, causation?, request, version, events}`.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
-use crate::{CommandId, Event, EventPosition, Name, Position, StreamId, Timestamp};
+use crate::{CommandId, Event, EventPosition, Name, Position, RecordedEvent, StreamId, Timestamp};
 
 /// Who did it: taken from the token, never from a body.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -99,19 +98,6 @@ pub struct Payload {
     pub events: Vec<RecordedEvent>,
 }
 
-/// One event of a commit, its data not yet looked at.
-#[derive(Debug, Clone)]
-pub struct RecordedEvent {
-    /// The value of `type`.
-    pub name: Box<str>,
-    /// The version of the shape of its data.
-    pub version: u16,
-    /// When it happened, where that was before it was recorded.
-    pub occurred_at: Option<Timestamp>,
-    /// The whole event: `{type, data, v, occurred_at?}`.
-    pub json: Box<RawValue>,
-}
-
 /// What a reader of the journal meets.
 #[derive(Debug, Clone)]
 #[expect(
@@ -127,30 +113,6 @@ pub enum Entry {
         position: Position,
         /// What is wrong with it.
         reason: String,
-    },
-}
-
-/// An event that this program cannot take.
-#[derive(Debug, thiserror::Error)]
-pub enum DecodeError {
-    /// Written by a newer program.
-    #[error("event `{name}` has version `{version}`, newer than the known `{known}`")]
-    Newer {
-        /// Its name.
-        name: String,
-        /// Its version.
-        version: u16,
-        /// The newest version that this program knows.
-        known: u16,
-    },
-    /// Not the shape of any event of its category.
-    #[error("decode event `{name}`")]
-    Shape {
-        /// Its name.
-        name: String,
-        /// Where it went wrong.
-        #[source]
-        source: serde_json::Error,
     },
 }
 
@@ -174,15 +136,6 @@ struct EventOut<'a, E> {
     event: &'a E,
     v: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
-    occurred_at: Option<Timestamp>,
-}
-
-#[derive(Deserialize)]
-struct EventHead<'a> {
-    #[serde(rename = "type", borrow)]
-    name: std::borrow::Cow<'a, str>,
-    v: u16,
-    #[serde(default)]
     occurred_at: Option<Timestamp>,
 }
 
@@ -248,56 +201,6 @@ impl Commit {
     #[must_use]
     pub fn happened_at(&self, event: &RecordedEvent) -> Timestamp {
         event.occurred_at.unwrap_or(self.payload.at)
-    }
-}
-
-impl RecordedEvent {
-    /// The event as its category knows it.
-    ///
-    /// # Errors
-    /// When it is of a newer version or of another shape.
-    pub fn decode<E: Event>(&self) -> Result<E, DecodeError> {
-        let event: E =
-            serde_json::from_str(self.json.get()).map_err(|source| DecodeError::Shape {
-                name: self.name.to_string(),
-                source,
-            })?;
-        if self.version > event.version() {
-            return Err(DecodeError::Newer {
-                name: self.name.to_string(),
-                version: self.version,
-                known: event.version(),
-            });
-        }
-        Ok(event)
-    }
-
-    /// Only the event's `data`, as JSON; `null` for an event without any.
-    #[must_use]
-    pub fn data(&self) -> Box<RawValue> {
-        #[derive(Deserialize)]
-        struct Data {
-            #[serde(default)]
-            data: Option<Box<RawValue>>,
-        }
-        let data = serde_json::from_str::<Data>(self.json.get())
-            .ok()
-            .and_then(|event| event.data);
-        data.unwrap_or_else(|| RawValue::NULL.to_owned())
-    }
-}
-
-impl<'de> Deserialize<'de> for RecordedEvent {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let json = Box::<RawValue>::deserialize(deserializer)?;
-        let head: EventHead<'_> =
-            serde_json::from_str(json.get()).map_err(serde::de::Error::custom)?;
-        Ok(Self {
-            name: head.name.into(),
-            version: head.v,
-            occurred_at: head.occurred_at,
-            json,
-        })
     }
 }
 

@@ -7,19 +7,22 @@
 //! - [`assignment`]: the aggregate for work that somebody asks for and somebody does.
 //! - [`commit`]: one decision as it stands in the journal.
 //! - [`ids`]: names of things, checked once, at the edge.
+//! - [`recorded`]: one event of a commit.
 //! - [`text`]: text with a named limit.
 
 pub mod aggregate;
 pub mod assignment;
 pub mod commit;
 pub mod ids;
+pub mod recorded;
 #[cfg(test)]
 mod spec;
 pub mod text;
 
 pub use aggregate::{Aggregate, Context, Event, OccurredInFuture, Refusal};
-pub use commit::{Actor, Chain, Commit, Digest, Entry, NewCommit, Payload, RecordedEvent};
+pub use commit::{Actor, Chain, Commit, Digest, Entry, NewCommit, Payload};
 pub use ids::{Category, CommandId, EventPosition, InvalidId, Position, StreamId, Tenant, Token};
+pub use recorded::RecordedEvent;
 pub use text::{InvalidText, Name, Text};
 
 /// A moment, in UTC, with nanoseconds.

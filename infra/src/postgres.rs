@@ -11,9 +11,12 @@ use commands::Clock as _;
 
 use crate::SystemClock;
 
-/// Connections of one process: the runner, the listener, receipts, and the rest for queries. Two
-/// cores serve no more at a time than this.
-const CONNECTIONS_MAX: u32 = 20;
+/// Connections of one process besides those that the runner and receipts keep. More would not make
+/// Postgres faster, and to make one costs it as much as many queries.
+const CONNECTIONS_MAX: u32 = 10;
+
+/// Connections that are there before anybody asks.
+const CONNECTIONS_MIN: u32 = 4;
 
 /// How long a query waits for a connection before it is answered that the read side is away.
 const ACQUIRE_MAX: Duration = Duration::from_secs(3);
@@ -55,6 +58,7 @@ pub async fn connect(url: &str) -> Result<PgPool, Error> {
     let address = format!("{}:{}", options.get_host(), options.get_port());
     let pool = PgPoolOptions::new()
         .max_connections(CONNECTIONS_MAX)
+        .min_connections(CONNECTIONS_MIN)
         .acquire_timeout(ACQUIRE_MAX)
         .test_before_acquire(false)
         .before_acquire(|connection, metadata| {

@@ -1,7 +1,3 @@
-with moved as (
-    update read_side set position = $2, updated_at = now()
-    where position = $1 and term = $3
-    returning position
-)
-select pg_notify('read_side', position::text), extract(epoch from clock_timestamp())::float8 as now
-from moved
+update read_side set position = $2, updated_at = now()
+where position = $1 and term = $3
+returning pg_notify('read_side', position::text), extract(epoch from clock_timestamp())::float8 as now

@@ -10,7 +10,7 @@ use sqlx::{Connection, Row as _};
 
 use crate::fold::{Model, Poisoned};
 use crate::read::Columns;
-use crate::table::safe;
+use crate::table::{Writes, safe};
 
 /// A term of office as it begins.
 #[derive(Debug)]
@@ -113,7 +113,9 @@ async fn is_live(
     );
     if live && serves != version {
         let error = format!("version `{serves}` serves until version `{version}` is built");
-        stop_at(conn, model, position, &error).await?;
+        stop_at(Writes::always(), model, position, error)?
+            .execute(conn)
+            .await?;
     }
     Ok(live && serves == version)
 }
@@ -158,48 +160,32 @@ async fn serve(conn: &mut PgConnection, model: &Model) -> Result<(), sqlx::Error
     Ok(())
 }
 
-/// Moves the read side from one position to the next, and tells everybody when the transaction
-/// commits. Gives the time of the database, in seconds since 1970.
-pub(crate) async fn advance(
-    conn: &mut PgConnection,
-    term: i64,
-    from: Position,
-    to: Position,
-) -> Result<Result<f64, Fenced>, sqlx::Error> {
-    let moved = sqlx::query(include_str!("advance.sql"))
-        .bind(from.0.cast_signed())
-        .bind(to.0.cast_signed())
+/// Writes that move the read side from one position to the next, and tell everybody when they are
+/// done; their row has the time of the database as `now`, in seconds since 1970. They happen only where
+/// the read side is `from`, in this term.
+pub(crate) fn advance(term: i64, from: Position, to: Position) -> Result<Writes, sqlx::Error> {
+    Writes::behind(include_str!("advance.sql"))
+        .bind(from.0.cast_signed())?
+        .bind(to.0.cast_signed())?
         .bind(term)
-        .fetch_optional(conn)
-        .await?;
-    match moved {
-        Some(moved) => Ok(Ok(moved.try_get("now")?)),
-        None => Ok(Err(Fenced)),
-    }
 }
 
-/// Holds the read side where it is, for the rest of the transaction.
-pub(crate) async fn hold(
-    conn: &mut PgConnection,
-    term: i64,
-    position: Position,
-) -> Result<Result<(), Fenced>, sqlx::Error> {
-    let held = sqlx::query("select from read_side where position = $1 and term = $2 for update")
-        .bind(position.0.cast_signed())
+/// Writes that hold the read side where it is, for the rest of the transaction, and happen only where
+/// it is at `position`, in this term.
+pub(crate) fn hold(term: i64, position: Position) -> Result<Writes, sqlx::Error> {
+    Writes::behind("select from read_side where position = $1 and term = $2 for update")
+        .bind(position.0.cast_signed())?
         .bind(term)
-        .fetch_optional(conn)
-        .await?;
-    Ok(held.map(drop).ok_or(Fenced))
 }
 
-/// Stops `model` before the fact that it cannot take.
-pub(crate) async fn stop(
-    conn: &mut PgConnection,
+/// Adds that `model` stops before the fact that it cannot take.
+pub(crate) fn stop(
+    writes: Writes,
     model: &Model,
     poisoned: &Poisoned,
-) -> Result<(), sqlx::Error> {
+) -> Result<Writes, sqlx::Error> {
     let error = format!("commit at `{}`: {}", poisoned.position, poisoned.poison);
-    stop_at(conn, model, before(poisoned.position), &error).await
+    stop_at(writes, model, before(poisoned.position), error)
 }
 
 /// The position before `position`.
@@ -207,17 +193,15 @@ pub(crate) fn before(position: Position) -> Position {
     Position(position.0.saturating_sub(1))
 }
 
-async fn stop_at(
-    conn: &mut PgConnection,
+fn stop_at(
+    writes: Writes,
     model: &Model,
     position: Position,
-    error: &str,
-) -> Result<(), sqlx::Error> {
-    sqlx::query(include_str!("stop_model.sql"))
-        .bind(model.name())
-        .bind(position.0.cast_signed())
+    error: String,
+) -> Result<Writes, sqlx::Error> {
+    writes
+        .and(include_str!("stop_model.sql"))
+        .bind(model.name())?
+        .bind(position.0.cast_signed())?
         .bind(error)
-        .execute(conn)
-        .await?;
-    Ok(())
 }

@@ -181,6 +181,6 @@ fn bytes(commit: &Commit) -> usize {
     let events = commit.payload.events.iter();
     COMMIT_BYTES
         + events
-            .map(|event| EVENT_BYTES + 2 * event.json.get().len())
+            .map(|event| EVENT_BYTES + 2 * event.data().get().len())
             .sum::<usize>()
 }

@@ -1,7 +1,7 @@
 //! Folding: one read model at work on one table.
 //!
 //! Loads the rows that a batch touches and that are not in memory, folds, and writes every row that
-//! changed once. The caller brings the transaction; when that fails the folding must [forget]
+//! changed once. The caller executes the writes; when that fails the folding must [forget]
 //! (`Slot::forget`) what it has in memory, which is then ahead of the table.
 
 mod fill;
@@ -14,16 +14,10 @@ use sqlx::{PgConnection, SqlStr};
 use crate::fact::{Fact, Facts};
 use crate::hot::Hot;
 use crate::model::{Key, Poison, ReadModel, Reads, Row, Rows};
-use crate::table::{Columns, CopyRows, Table};
+use crate::table::{Columns, CopyRows, Table, Writes};
 
 /// How many rows of a model stay in memory between batches: some 20 MB of assignments.
 const HOT_ROWS_MAX: usize = 20_000;
-
-/// How many rows one statement writes: past some thousands a larger one is no faster.
-const STATEMENT_ROWS_MAX: usize = 5_000;
-
-/// How many bytes one statement writes.
-const STATEMENT_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// How many rows a rebuild holds in memory before it writes them: some 100 MB of assignments.
 pub(crate) const FILL_ROWS_MAX: usize = 150_000;
@@ -41,8 +35,6 @@ pub struct Model {
 /// What came of a batch.
 #[derive(Debug, Default)]
 pub(crate) struct Folded {
-    /// How many rows were written.
-    pub(crate) rows: usize,
     /// The fact that could not be taken: everything before its commit was.
     pub(crate) poisoned: Option<Poisoned>,
 }
@@ -59,11 +51,12 @@ pub(crate) struct Poisoned {
 pub(crate) trait Slot: Send {
     fn model(&self) -> Model;
 
-    /// Folds `batch` and writes the rows, in the transaction of `conn`.
+    /// Folds `batch`, reading rows through `conn`, and adds those that changed to `writes`.
     fn fold<'a>(
         &'a mut self,
         conn: &'a mut PgConnection,
         batch: &'a [Facts],
+        writes: &'a mut Writes,
     ) -> BoxFuture<'a, Result<Folded, sqlx::Error>>;
 
     /// Folds `batch` into a table that nobody reads yet, and writes when memory is full.
@@ -171,9 +164,9 @@ struct Filled {
 
 struct Statements {
     load: SqlStr,
-    upsert: SqlStr,
-    insert_new: SqlStr,
-    delete: SqlStr,
+    upsert: String,
+    insert_new: String,
+    delete: String,
 }
 
 /// What a fact touches: which of the batch, the fact, the row.
@@ -290,6 +283,7 @@ impl<M: ReadModel> Folding<M> {
         &mut self,
         conn: &mut PgConnection,
         batch: &[Facts],
+        writes: &mut Writes,
     ) -> Result<Folded, sqlx::Error> {
         let mut end = batch.len();
         let mut stuck = None;
@@ -309,19 +303,17 @@ impl<M: ReadModel> Folding<M> {
             end = index;
             stuck = Some((index, poison));
         }
-        let rows = match M::ROWS {
-            Rows::Folded => self.write_changed(conn).await?,
-            Rows::Once => self.write_once(conn).await?,
-        };
+        match M::ROWS {
+            Rows::Folded => self.write_changed(writes)?,
+            Rows::Once => writes.add(&self.sql.insert_new, &mut self.once)?,
+        }
         self.hot.trim(HOT_ROWS_MAX);
         Ok(Folded {
-            rows,
             poisoned: poisoned(batch, stuck),
         })
     }
 
-    async fn write_changed(&mut self, conn: &mut PgConnection) -> Result<usize, sqlx::Error> {
-        let mut written = 0;
+    fn write_changed(&mut self, writes: &mut Writes) -> Result<(), sqlx::Error> {
         let mut upserts = Columns::new(M::TABLE.columns);
         let mut deletes = Columns::new(M::TABLE.key());
         for key in std::mem::take(&mut self.changed) {
@@ -333,15 +325,9 @@ impl<M: ReadModel> Folding<M> {
                 None => {}
             }
             cell.stored = cell.row.is_some();
-            written += execute_full(conn, &self.sql.upsert, &mut upserts).await?;
         }
-        written += execute(conn, &self.sql.upsert, &mut upserts).await?;
-        written += execute(conn, &self.sql.delete, &mut deletes).await?;
-        Ok(written)
-    }
-
-    async fn write_once(&mut self, conn: &mut PgConnection) -> Result<usize, sqlx::Error> {
-        execute(conn, &self.sql.insert_new, &mut self.once).await
+        writes.add(&self.sql.upsert, &mut upserts)?;
+        writes.add(&self.sql.delete, &mut deletes)
     }
 }
 
@@ -354,8 +340,9 @@ impl<M: ReadModel> Slot for Folding<M> {
         &'a mut self,
         conn: &'a mut PgConnection,
         batch: &'a [Facts],
+        writes: &'a mut Writes,
     ) -> BoxFuture<'a, Result<Folded, sqlx::Error>> {
-        self.fold_batch(conn, batch).boxed()
+        self.fold_batch(conn, batch, writes).boxed()
     }
 
     fn fill<'a>(
@@ -396,30 +383,4 @@ fn poisoned(batch: &[Facts], stuck: Option<Stuck>) -> Option<Poisoned> {
         position: batch[index].position(),
         poison,
     })
-}
-
-/// Writes `rows` once they fill a statement.
-async fn execute_full(
-    conn: &mut PgConnection,
-    sql: &SqlStr,
-    rows: &mut Columns,
-) -> Result<usize, sqlx::Error> {
-    if rows.rows() < STATEMENT_ROWS_MAX && rows.bytes() < STATEMENT_BYTES_MAX {
-        return Ok(0);
-    }
-    execute(conn, sql, rows).await
-}
-
-async fn execute(
-    conn: &mut PgConnection,
-    sql: &SqlStr,
-    rows: &mut Columns,
-) -> Result<usize, sqlx::Error> {
-    if rows.is_empty() {
-        return Ok(0);
-    }
-    let count = rows.rows();
-    let rows = rows.take().map_err(sqlx::Error::Encode)?;
-    sqlx::query_with(sql.clone(), rows).execute(conn).await?;
-    Ok(count)
 }

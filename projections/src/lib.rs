@@ -20,6 +20,7 @@ pub mod command;
 pub mod cursor;
 pub mod fact;
 mod fold;
+mod growth;
 mod hot;
 mod intake;
 mod lease;

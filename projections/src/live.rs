@@ -1,19 +1,21 @@
 //! The runner: one reader and one transaction for all live models, so that the read side is at one
 //! position.
 //!
-//! A batch is what has come since the last one: a lone commit goes through at once, and batches
-//! grow by themselves under load. Loading, folding and writing of all models and the move of the
-//! position are one transaction; an error drops everything in memory and begins a new term from
-//! what the database says. There is no state here that the database does not have.
+//! A batch is what has come since the last one: a lone commit goes through at once, and under load
+//! batches follow each other at a pace, so that they grow. The writes of all models and the move of
+//! the position are one statement, and so one transaction; an error drops everything in memory and
+//! begins a new term from what the database says. There is no state here that the database does not
+//! have.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use domain::Position;
-use sqlx::Connection;
 use sqlx::postgres::{PgConnection, PgPool};
+use sqlx::{Connection as _, Row as _};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Interval;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
@@ -21,15 +23,21 @@ use tracing::Instrument;
 use crate::checkpoint::{self, Fenced};
 use crate::fact::Facts;
 use crate::fold::{Model, Poisoned, Slot};
-use crate::intake::Intake;
+use crate::growth::Growth;
+use crate::intake::{Batch, Intake};
 use crate::lease::Lease;
 use crate::model::Poison;
 use crate::rebuild::{self, Rebuilder};
 use crate::source::Source;
+use crate::table::Writes;
 
 /// How many commits one transaction takes: enough for the statements' own cost not to matter, and
 /// little enough to be visible soon.
 const BATCH_COMMITS_MAX: usize = 2_000;
+
+/// The least time from the beginning of one transaction to that of the next: a lone commit goes
+/// through at once, and under load fewer, larger transactions leave the processors to whoever writes.
+const PACE: Duration = Duration::from_millis(5);
 
 /// The first and the longest wait after an error; each is twice the one before.
 const RETRY_MS: (u64, u64) = (100, 3_000);
@@ -72,11 +80,21 @@ enum Ended {
     NoMoreCommits,
     #[error("a rebuild held the runner for too long")]
     HandOverTooLong,
-    /// Not an end: the commit is found, and the model stopped before it.
-    #[error("read model `{}` has a row that cannot be stored", .0.name())]
-    Unstorable(Model, #[source] sqlx::Error),
+    /// Not an end: commit and model are found, and the model stopped before the commit.
+    #[error("a row cannot be stored")]
+    Unstorable(#[source] sqlx::Error),
     #[error("the database failed")]
-    Database(#[from] sqlx::Error),
+    Database(#[source] sqlx::Error),
+}
+
+impl From<sqlx::Error> for Ended {
+    fn from(error: sqlx::Error) -> Self {
+        if is_unstorable(&error) {
+            Self::Unstorable(error)
+        } else {
+            Self::Database(error)
+        }
+    }
 }
 
 impl From<Fenced> for Ended {
@@ -93,6 +111,7 @@ struct Runner {
     live: Vec<Box<dyn Slot>>,
     /// The position again, for whoever measures how far behind it is.
     reached: Arc<AtomicU64>,
+    growth: Growth,
 }
 
 impl Projector {
@@ -175,10 +194,12 @@ impl Projector {
             position: term.position,
             live: term.live.iter().map(slot).collect(),
             reached: Arc::new(AtomicU64::new(term.position.0)),
+            growth: Growth::new(self.pool.clone()),
         };
         let behind = measure_lag(Arc::clone(&self.source), Arc::clone(&runner.reached));
         let _lag = AbortOnDropHandle::new(tokio::spawn(behind));
         runner.count_stopped(self.models.len());
+        let mut pace = tokio::time::interval(PACE);
         loop {
             tokio::select! {
                 biased;
@@ -187,7 +208,8 @@ impl Projector {
                     runner.stand_still(hand_over).await?;
                     runner.count_stopped(self.models.len());
                 }
-                batch = intake.batch(BATCH_COMMITS_MAX, Position(u64::MAX)) => {
+                batch = next_batch(&mut pace, &mut intake) => {
+                    pace.reset();
                     let batch = batch.ok_or(Ended::NoMoreCommits)?;
                     let span = tracing::info_span!(
                         "projection.apply",
@@ -208,56 +230,79 @@ impl Runner {
     /// its commit is found by taking one at a time, and stops the model.
     async fn take(&mut self, facts: &[Facts]) -> Result<(), Ended> {
         match self.apply(facts).await {
-            Err(Ended::Unstorable(model, error)) => {
-                tracing::debug!(model = model.name(), %error, "a row cannot be stored");
+            Err(Ended::Unstorable(error)) => {
+                tracing::debug!(%error, "a row cannot be stored");
                 self.live.iter_mut().for_each(|slot| slot.forget());
             }
             applied => return applied,
         }
         for one in facts.chunks(1) {
             while let Err(ended) = self.apply(one).await {
-                let Ended::Unstorable(model, error) = ended else {
+                let Ended::Unstorable(error) = ended else {
                     return Err(ended);
                 };
                 self.live.iter_mut().for_each(|slot| slot.forget());
-                let poisoned = Poisoned {
-                    position: last(one),
-                    poison: Poison::from_error(&error),
-                };
+                let model = self.cannot_store(one).await?;
+                let model = model.ok_or_else(|| Ended::Database(error))?;
+                let (model, poison) = model;
+                let position = last(one);
+                let poisoned = Poisoned { position, poison };
                 // Only who may move the read side may say that a model of it has stopped.
-                let mut tx = self.conn.begin().await?;
-                checkpoint::hold(&mut tx, self.term, self.position).await??;
-                checkpoint::stop(&mut tx, &model, &poisoned).await?;
-                tx.commit().await?;
+                let held = checkpoint::hold(self.term, self.position)?;
+                let stop = checkpoint::stop(held, &model, &poisoned)?;
+                stop.execute(&mut self.conn).await?.ok_or(Ended::Fenced)?;
                 self.drop_stopped(&model, &poisoned);
             }
         }
         Ok(())
     }
 
-    /// Takes `facts` into every live model, in one transaction.
+    /// The model that cannot store what it makes of `facts`, if it is one of them, and why.
+    async fn cannot_store(
+        &mut self,
+        facts: &[Facts],
+    ) -> Result<Option<(Model, Poison)>, sqlx::Error> {
+        for slot in &mut self.live {
+            let mut tx = self.conn.begin().await?;
+            let mut writes = Writes::always();
+            let stored = match slot.fold(&mut tx, facts, &mut writes).await {
+                Ok(_) => writes.execute(&mut tx).await.map(drop),
+                Err(error) => Err(error),
+            };
+            tx.rollback().await?;
+            slot.forget();
+            match stored {
+                Ok(()) => {}
+                Err(error) if is_unstorable(&error) => {
+                    return Ok(Some((slot.model(), Poison::from_error(&error))));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes `facts` into every live model, in one statement.
     async fn apply(&mut self, facts: &[Facts]) -> Result<(), Ended> {
         let begun = Instant::now();
         let to = last(facts);
-        let mut rows = 0;
         let mut stopped: Vec<(Model, Poisoned)> = Vec::new();
-        let mut tx = self.conn.begin().await?;
-        let now = checkpoint::advance(&mut tx, self.term, self.position, to).await??;
+        let mut writes = checkpoint::advance(self.term, self.position, to)?;
         for slot in &mut self.live {
-            let model = slot.model();
-            let folded = slot.fold(&mut tx, facts).await;
-            let folded = folded.map_err(|error| match is_unstorable(&error) {
-                true => Ended::Unstorable(model, error),
-                false => Ended::Database(error),
-            })?;
-            rows += folded.rows;
+            let folded = slot.fold(&mut self.conn, facts, &mut writes).await?;
             if let Some(poisoned) = folded.poisoned {
-                checkpoint::stop(&mut tx, &model, &poisoned).await?;
-                stopped.push((model, poisoned));
+                stopped.push((slot.model(), poisoned));
             }
         }
-        tx.commit().await?;
+        for (model, poisoned) in &stopped {
+            writes = checkpoint::stop(writes, model, poisoned)?;
+        }
+        let rows = writes.rows();
+        let moved = writes.execute(&mut self.conn).await?;
+        let now = moved.ok_or(Ended::Fenced)?.try_get("now")?;
         self.position = to;
+        let models = self.live.iter().map(|slot| slot.model());
+        self.growth.wrote(rows, models);
         for (model, poisoned) in &stopped {
             self.drop_stopped(model, poisoned);
         }
@@ -306,6 +351,12 @@ impl Runner {
         let stopped = models.saturating_sub(self.live.len());
         metrics::gauge!("ledgerline_projection_stopped_models").set(stopped as f64);
     }
+}
+
+/// What has come since the last batch, once its time has come. May be dropped while it waits.
+async fn next_batch(pace: &mut Interval, intake: &mut Intake) -> Option<Batch> {
+    pace.tick().await;
+    intake.batch(BATCH_COMMITS_MAX, Position(u64::MAX)).await
 }
 
 /// Measures what a batch took, and leaves one line a commit for whoever follows a trace.

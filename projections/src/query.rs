@@ -142,10 +142,10 @@ impl Look {
         Ok(self.tx.acquire().await?)
     }
 
-    /// Ends it; there is nothing to keep.
-    pub(crate) async fn end(self) -> Result<Position, QueryError> {
-        self.tx.commit().await?;
-        Ok(self.position)
+    /// Ends it. There is nothing to keep, so nobody waits for the end of the transaction: it goes with
+    /// the connection's way back into the pool.
+    pub(crate) fn end(self) -> Position {
+        self.position
     }
 }
 
@@ -199,7 +199,7 @@ pub(crate) async fn page<T: Row>(
         true => Some(count(&mut look, filter("count(*)")).await?),
         false => None,
     };
-    let position = look.end().await?;
+    let position = look.end();
     Ok(Page {
         items,
         next,

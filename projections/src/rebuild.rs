@@ -23,7 +23,7 @@ use crate::intake::{Batch, Intake};
 use crate::live::{HandOver, HandedOver, is_unstorable};
 use crate::read::Columns;
 use crate::source::Source;
-use crate::table::safe;
+use crate::table::{Writes, safe};
 
 /// How often to look whether somebody asks for a rebuild.
 const LOOK_MS: u64 = 500;
@@ -274,9 +274,10 @@ impl Rebuild<'_> {
     async fn catch_up(&mut self, target: Position) -> Result<(), RebuildError> {
         while self.position < target {
             let batch = self.batch(target).await?;
-            let mut tx = self.conn.begin().await?;
-            let folded = self.slot.fold(&mut tx, &batch.facts).await?;
-            tx.commit().await?;
+            let mut writes = Writes::always();
+            let folded = self.slot.fold(&mut self.conn, &batch.facts, &mut writes);
+            let folded = folded.await?;
+            writes.execute(&mut self.conn).await?;
             self.took(&batch, target, folded.poisoned)?;
         }
         Ok(())
@@ -331,7 +332,8 @@ impl Rebuild<'_> {
             .bind(lock_ms_max)
             .execute(&mut *tx)
             .await?;
-        checkpoint::hold(&mut tx, self.rebuilder.term, position).await??;
+        let held = checkpoint::hold(self.rebuilder.term, position)?;
+        held.execute(&mut tx).await?.ok_or(Fenced)?;
         // The views move to the new table first, so that whatever stands on them stays.
         sqlx::raw_sql(table.script(table.views, &next))
             .execute(&mut *tx)

@@ -3,6 +3,7 @@
 //! Every identifier in the SQL comes from the constants of a model, never from data.
 
 mod wire;
+mod writes;
 
 use std::sync::Arc;
 
@@ -10,6 +11,8 @@ use sqlx::{AssertSqlSafe, SqlStr};
 
 pub use self::wire::RowWriter;
 pub(crate) use self::wire::{Columns, CopyRows, differing, row_bytes};
+use self::writes::IF_MOVED;
+pub(crate) use self::writes::Writes;
 
 /// One table of a read model.
 #[derive(Debug)]
@@ -86,26 +89,24 @@ impl Table {
         ))
     }
 
-    /// Writes rows, over those that are there.
-    pub(crate) fn upsert(&self, name: &str) -> SqlStr {
+    /// Writes rows, over those that are there; a part of [`Writes`].
+    pub(crate) fn upsert(&self, name: &str) -> String {
         let rest = &self.columns[self.key_columns..];
         let set = rest.iter().map(|c| format!("{0} = excluded.{0}", c.name));
         let set = set.collect::<Vec<_>>().join(", ");
-        safe(format!(
-            "{} do update set {set}",
-            self.insert_on_conflict(name)
-        ))
+        format!("{} do update set {set}", self.insert_on_conflict(name))
     }
 
-    /// Writes rows, leaving those that are there.
-    pub(crate) fn insert_new(&self, name: &str) -> SqlStr {
-        safe(format!("{} do nothing", self.insert_on_conflict(name)))
+    /// Writes rows, leaving those that are there; a part of [`Writes`].
+    pub(crate) fn insert_new(&self, name: &str) -> String {
+        format!("{} do nothing", self.insert_on_conflict(name))
     }
 
     fn insert_on_conflict(&self, name: &str) -> String {
         let columns = names(self.columns);
         format!(
-            "insert into {name} ({columns}) select * from unnest({}) as r ({columns}) on conflict ({})",
+            "insert into {name} ({columns}) select * from unnest({}) as r ({columns}) \
+             where {IF_MOVED} on conflict ({})",
             parameters(self.columns),
             names(self.key()),
         )
@@ -121,15 +122,15 @@ impl Table {
         ))
     }
 
-    /// Deletes the rows of the given keys.
-    pub(crate) fn delete(&self, name: &str) -> SqlStr {
+    /// Deletes the rows of the given keys; a part of [`Writes`].
+    pub(crate) fn delete(&self, name: &str) -> String {
         let equal = self.key().iter().map(|c| format!("t.{0} = k.{0}", c.name));
         let equal = equal.collect::<Vec<_>>().join(" and ");
         let keys = names(self.key());
-        safe(format!(
-            "delete from {name} t using unnest({}) as k ({keys}) where {equal}",
+        format!(
+            "delete from {name} t using unnest({}) as k ({keys}) where {equal} and {IF_MOVED}",
             parameters(self.key())
-        ))
+        )
     }
 
     fn join_keys(&self, join: &str) -> String {

@@ -18,6 +18,8 @@ use super::{Bench, Figure, Measured};
 const RATE: usize = 500;
 /// How long the answer may take to become visible, at the 99th percentile, in milliseconds.
 const VISIBLE_MAX_MS: f64 = 25.0;
+/// Seconds that are not counted: connections are made, and plans.
+const WARM_UP_SECONDS: u64 = 2;
 /// The spread is that of so many parts of the time.
 const PARTS: usize = 5;
 /// Enough that a command finds one that is open already.
@@ -41,7 +43,8 @@ pub(super) async fn answer_to_query(bench: &Bench<'_>) -> anyhow::Result<Figure>
     bench
         .progress
         .step(&format!("visible: {RATE} commands/s for {seconds} s"));
-    let visits = visits(bench, usize::try_from(seconds)? * RATE);
+    let warm_up = usize::try_from(WARM_UP_SECONDS)? * RATE;
+    let visits = visits(bench, warm_up + usize::try_from(seconds)? * RATE);
     let idle = Idle::default();
     for _ in 0..CONNECTIONS {
         let connection = Connection::open(&bench.target).await?;
@@ -58,7 +61,7 @@ pub(super) async fn answer_to_query(bench: &Bench<'_>) -> anyhow::Result<Figure>
         tasks.spawn(async move { Ok((index, pay(visit, &idle, &target).await?)) });
     }
     let rate = tasks.len() as f64 / started.elapsed().as_secs_f64();
-    let times_ms = collect(tasks).await?;
+    let times_ms = collect(tasks).await?.split_off(warm_up);
     let part = |part: &[f64]| percentile(part, 0.99);
     let parts: Vec<f64> = times_ms
         .chunks(times_ms.len().div_ceil(PARTS))

@@ -11,7 +11,7 @@ use api::{App, Limits, Parts, Reads, Replays};
 use commands::feed::pump::Pump;
 use commands::{Clock, Handler, Journal};
 use infra::SystemClock;
-use infra::receipts::BatchedReceipts;
+use infra::receipts::ReadSideReceipts;
 use projections::live::Projector;
 use projections::{ReadSide, Reader};
 use tokio::net::TcpListener;
@@ -93,10 +93,11 @@ impl Running {
         let journal: Arc<dyn Journal> = connections.journal.clone();
         let metrics = infra::telemetry::start_metrics()?;
         let shutdown = self.stop_serving.clone();
+        let side = ReadSide::follow(connections.pool.clone());
         let app = App::new(Parts {
             assignments: Handler::new(
                 journal.clone(),
-                Arc::new(BatchedReceipts::new(connections.pool.clone())),
+                Arc::new(ReadSideReceipts::follow(connections.pool.clone(), &side)),
                 connections.snapshots.clone(),
                 clock.clone(),
             ),
@@ -105,7 +106,7 @@ impl Running {
             replays: Replays::new(journal, connections.replays.clone(), shutdown.clone()),
             reads: Reads {
                 reader: Reader::new(connections.pool.clone()),
-                side: ReadSide::follow(connections.pool.clone()),
+                side,
             },
             clock,
             verifier,

@@ -15,7 +15,11 @@ use super::{Feed, FeedEvent, PublishError};
 use crate::journal::{BoxError, Journal, ReadError};
 
 /// Commits that are published together: enough to hide the way to the server.
-const BATCH_COMMITS_MAX: usize = 512;
+const BATCH_COMMITS_MAX: usize = 1_000;
+
+/// The least time from one publication to the next: a lone event goes out at once, and under load
+/// events go out together.
+const PACE: Duration = Duration::from_millis(5);
 
 /// The first and the longest wait after the feed did not answer; it doubles in between.
 const RETRY_MS: (u64, u64) = (100, 5_000);
@@ -121,7 +125,9 @@ impl Pump {
         // The last event's own commit is read again: it may have been published in part.
         let after = last.map_or(Position::START, |last| Position(last.position.0 - 1));
         let mut batches = self.journal.read_all(after).ready_chunks(BATCH_COMMITS_MAX);
+        let mut pace = tokio::time::interval(PACE);
         while let Some(entries) = batches.next().await {
+            pace.reset();
             let (events, unreadable) = events_behind(last, entries);
             if let Some(newest) = events.last().map(|event| event.position) {
                 match self.feed.publish(events).await {
@@ -136,6 +142,7 @@ impl Pump {
             if let Some(stop) = unreadable {
                 return stop;
             }
+            pace.tick().await;
         }
         Stop::Unavailable("the journal ended".into())
     }

@@ -18,7 +18,9 @@ const SNAPSHOT_EVENTS_MIN: u64 = 500;
 const COMMITS_BEFORE_SNAPSHOT: usize = 256;
 
 /// How many of the last command ids are remembered, for retries that are faster than the read side.
-const RECENT_COMMANDS_MAX: usize = 32;
+/// One aggregate takes some thousand commands a second at most, and the read side tells of them within
+/// some hundredths of a second.
+const RECENT_COMMANDS_MAX: usize = 128;
 
 /// The fold of a stream's beginning.
 #[derive(Debug)]

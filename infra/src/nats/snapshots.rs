@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use async_nats::header::NATS_EXPECTED_STREAM;
 use async_nats::{Client, HeaderMap, HeaderName, Request};
 use commands::journal::BoxError;
 use commands::{Snapshot, Snapshots};
@@ -75,7 +74,6 @@ impl JetStreamSnapshots {
         headers.insert(POSITION, snapshot.position.to_string());
         headers.insert(VERSION, snapshot.version.to_string());
         headers.insert(CHAIN, snapshot.chain.to_string());
-        headers.insert(NATS_EXPECTED_STREAM, self.stream.as_str());
         let subject = subjects::of_stream(&self.prefix, &snapshot.stream);
         let request = Request::new()
             .headers(headers)

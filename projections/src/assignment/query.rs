@@ -197,7 +197,7 @@ pub async fn get(
         .fetch_optional(look.connection().await?)
         .await?;
     let item = row.as_ref().map(AssignmentRow::read).transpose()?;
-    let position = look.end().await?;
+    let position = look.end();
     Ok(Found { item, position })
 }
 

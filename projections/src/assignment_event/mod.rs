@@ -123,7 +123,7 @@ impl ReadModel for Model {
             version: fact.version(),
             name: name.clone(),
             shape: fact.recorded.version,
-            data: fact.recorded.data(),
+            data: fact.recorded.data().to_owned(),
             at: fact.at(),
             occurred_at: fact.recorded.occurred_at.map(crate::fact::stored),
             principal: payload.actor.principal.clone(),

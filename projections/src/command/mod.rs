@@ -1,19 +1,22 @@
 //! command: one row a command that was committed, by which a retry finds its first answer.
-//! Folds every category, undecoded; owns table `command`; the query is at the end of this file.
+//! Folds every category, undecoded; owns table `command`; the queries are in `query`.
 //!
 //! A command id that is committed a second time leaves the first row as it is.
 
+mod query;
+
 use domain::{CommandId, Digest, Name, Position, StreamId, Tenant, Timestamp, Token};
-use sqlx::postgres::{PgConnection, PgPool, PgRow};
-use sqlx::{PgExecutor, Row as _};
+use sqlx::Row as _;
+use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
 use crate::fact::Fact;
 use crate::model::{Poison, ReadModel, Reads, Row, Rows};
-use crate::query::QueryError;
 use crate::read::Columns;
 use crate::table::Kind::{Bigint, Jsonb, Text, Timestamp as Time, Uuid as Id};
 use crate::table::{Column, Kind, RowWriter, Table};
+
+pub use self::query::{Ids, Known, find_many, ids_behind, seeker};
 
 /// The read model.
 #[derive(Debug)]
@@ -69,7 +72,7 @@ static TABLE: Table = Table {
 
 impl ReadModel for Model {
     const TABLE: &'static Table = &TABLE;
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const READS: Reads = Reads::Commits;
     const ROWS: Rows = Rows::Once;
     type Key = Key;
@@ -151,61 +154,4 @@ impl Row for CommandRow {
             at: row.time("at")?,
         })
     }
-}
-
-/// What is known of some commands, all at one moment.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Known {
-    /// The rows that were found, in no order.
-    pub rows: Vec<CommandRow>,
-    /// How far the read model had read the journal: later commits may be unknown to it.
-    pub position: Position,
-}
-
-/// A connection of its own for [`find_many`], for somebody who asks all the time: its plan is made
-/// once. To plan the statement takes Postgres three times as long as to run it.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn seeker(pool: &PgPool) -> Result<PgConnection, QueryError> {
-    let mut connection = pool.acquire().await?.detach();
-    // Rows are found by their key, also by a plan that was made while the table was small.
-    sqlx::raw_sql(
-        "set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off; \
-         set plan_cache_mode = force_generic_plan",
-    )
-    .execute(&mut connection)
-    .await?;
-    Ok(connection)
-}
-
-/// Looks for `commands`, in one round trip.
-///
-/// This is for the write side itself: it spans tenants, so it runs as the pool's own user, past
-/// row-level security.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn find_many<'c>(
-    executor: impl PgExecutor<'c>,
-    commands: &[(Tenant, CommandId)],
-) -> Result<Known, QueryError> {
-    let tenants: Vec<_> = commands.iter().map(|(tenant, _)| tenant.as_str()).collect();
-    let ids: Vec<_> = commands.iter().map(|(_, command)| command.0).collect();
-    let rows = sqlx::query(include_str!("find_many.sql"))
-        .bind(tenants)
-        .bind(ids)
-        .fetch_all(executor)
-        .await?;
-    let mut known = Known {
-        rows: Vec::new(),
-        position: Position::START,
-    };
-    for row in &rows {
-        known.position = row.position("read_to")?;
-        if row.try_get::<Option<Uuid>, _>("id")?.is_some() {
-            known.rows.push(CommandRow::read(row)?);
-        }
-    }
-    Ok(known)
 }

@@ -1,3 +1,4 @@
+create index on {table} (position);
 alter table {table} enable row level security;
 create policy one_tenant on {table} for select to ledgerline_api
     using (tenant = current_setting('ledgerline.tenant', true));

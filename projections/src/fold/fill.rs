@@ -5,13 +5,16 @@
 
 use sqlx::PgConnection;
 
-use super::{FILL_ROWS_MAX, Folded, Folding, execute, execute_full, poisoned};
+use super::{FILL_ROWS_MAX, Folded, Folding, poisoned};
 use crate::fact::Facts;
 use crate::model::{Key, ReadModel, Row, Rows};
-use crate::table::{Columns, CopyRows, safe};
+use crate::table::{Columns, CopyRows, Writes, safe};
 
 /// How many bytes of finished rows a rebuild holds before it copies them.
 const FILL_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// How many bytes one statement writes over rows that are there.
+const UPSERT_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// How many bytes go to `COPY` in one message.
 const COPY_BYTES: usize = 256 * 1024;
@@ -40,23 +43,18 @@ impl<M: ReadModel> Folding<M> {
         }
         if stuck.is_some() {
             return Ok(Folded {
-                rows: 0,
                 poisoned: poisoned(batch, stuck),
             });
         }
-        let mut rows = 0;
         if self.hot.len() > FILL_ROWS_MAX || self.copy.bytes().len() > FILL_BYTES_MAX {
-            rows = self.flush(conn).await?;
+            self.flush(conn).await?;
         }
-        Ok(Folded {
-            rows,
-            poisoned: None,
-        })
+        Ok(Folded { poisoned: None })
     }
 
     /// Writes everything that is in memory: new rows by `COPY`, others over those that are there.
-    async fn flush(&mut self, conn: &mut PgConnection) -> Result<usize, sqlx::Error> {
-        let mut written = 0;
+    async fn flush(&mut self, conn: &mut PgConnection) -> Result<(), sqlx::Error> {
+        let mut written = false;
         let mut upserts = Columns::new(M::TABLE.columns);
         let mut deletes = Columns::new(M::TABLE.key());
         if self
@@ -74,10 +72,17 @@ impl<M: ReadModel> Folding<M> {
                     Some(row) => upserts.push(|out| row.write(out)),
                     None => deletes.push(|out| key.write(out)),
                 }
-                written += execute_full(conn, &self.sql.upsert, &mut upserts).await?;
+                written = true;
+                if upserts.bytes() > UPSERT_BYTES_MAX {
+                    let mut writes = Writes::always();
+                    writes.add(&self.sql.upsert, &mut upserts)?;
+                    writes.execute(conn).await?;
+                }
             }
-            written += execute(conn, &self.sql.upsert, &mut upserts).await?;
-            written += execute(conn, &self.sql.delete, &mut deletes).await?;
+            let mut writes = Writes::always();
+            writes.add(&self.sql.upsert, &mut upserts)?;
+            writes.add(&self.sql.delete, &mut deletes)?;
+            writes.execute(conn).await?;
         }
         let mut copy = conn.copy_in_raw(&M::TABLE.copy(&self.name)).await?;
         copy.send(CopyRows::HEADER).await?;
@@ -93,11 +98,11 @@ impl<M: ReadModel> Folding<M> {
         copy.send(self.copy.bytes()).await?;
         copy.send(CopyRows::TRAILER).await?;
         self.copy.clear();
-        written += usize::try_from(copy.finish().await?).unwrap_or(usize::MAX);
-        self.filled.rows |= written > 0;
+        written |= copy.finish().await? > 0;
+        self.filled.rows |= written;
         self.hot.clear();
         self.changed.clear();
-        Ok(written)
+        Ok(())
     }
 
     /// Adds the primary key to a table that is being filled, when it is first needed.

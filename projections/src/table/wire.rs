@@ -222,6 +222,12 @@ impl Columns {
     /// What was pushed, as the arguments of a statement; empty again afterwards.
     pub(crate) fn take(&mut self) -> Result<PgArguments, BoxDynError> {
         let mut arguments = PgArguments::default();
+        self.take_into(&mut arguments)?;
+        Ok(arguments)
+    }
+
+    /// The same, behind the arguments that are there.
+    pub(crate) fn take_into(&mut self, arguments: &mut PgArguments) -> Result<(), BoxDynError> {
         for (column, elements) in self.columns.iter().zip(&mut self.buffers) {
             arguments.add(Array {
                 kind: column.kind,
@@ -230,7 +236,7 @@ impl Columns {
             })?;
         }
         self.rows = 0;
-        Ok(arguments)
+        Ok(())
     }
 
     pub(crate) fn clear(&mut self) {

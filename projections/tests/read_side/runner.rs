@@ -51,6 +51,26 @@ async fn what_is_committed_can_be_queried_at_its_position() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_grows_from_nothing_is_analyzed_soon() {
+    let house = House::new().await;
+    let _running = house.run();
+    let tenant = tenant("acme");
+    for number in 1..=1_000 {
+        house.journal.request(&tenant, id(number), "09:00");
+    }
+    house.caught_up().await;
+    until("the table is analyzed", async || {
+        let rows: f32 =
+            sqlx::query_scalar("select reltuples from pg_class where relname = 'assignment'")
+                .fetch_one(&house.pool)
+                .await
+                .expect("a query");
+        rows >= 1_000.0
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn facts_delivered_twice_change_nothing() {
     let house = House::new().await;
     let journal = house.journal.twice();

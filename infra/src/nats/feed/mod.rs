@@ -16,7 +16,7 @@ mod subscribe;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use async_nats::header::{NATS_EXPECTED_LAST_SEQUENCE, NATS_EXPECTED_STREAM};
+use async_nats::header::NATS_EXPECTED_LAST_SEQUENCE;
 use async_nats::{Client, Message, Subscriber};
 use commands::feed::{Feed, FeedEvent, FeedFilter, FeedStart, PublishError};
 use commands::journal::{BoxError, ReadError};
@@ -163,7 +163,6 @@ impl JetStreamFeed {
             }
             let mut headers = cloud_event::headers(event);
             headers.insert(NATS_EXPECTED_LAST_SEQUENCE, (end + sent as u64).to_string());
-            headers.insert(NATS_EXPECTED_STREAM, self.settings.stream.as_str());
             let subject = subjects::of_event(&self.settings.prefix, event);
             let payload = cloud_event::payload(event);
             let sending = self.client.publish_with_reply_and_headers(

@@ -275,7 +275,7 @@ async fn publish_group(
     for (number, one) in (1..).zip(group) {
         let subject = subjects::of_stream(&settings.prefix, &one.append.stream);
         let payload = one.append.payload.clone();
-        let mut headers = message::headers(settings, &one.append);
+        let mut headers = message::headers(&one.append);
         headers.insert(NATS_BATCH_ID, batch);
         headers.insert(NATS_BATCH_SEQUENCE, number.to_string());
         if number < group.len() {

@@ -1,8 +1,6 @@
 //! A commit as a message, there and back.
 
-use async_nats::header::{
-    NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_EXPECTED_STREAM, NATS_MESSAGE_ID,
-};
+use async_nats::header::{NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_MESSAGE_ID};
 use async_nats::{HeaderMap, HeaderName, Message};
 use commands::Append;
 use domain::{Chain, Commit, Position};
@@ -17,14 +15,13 @@ const TRACE: HeaderName = HeaderName::from_static("traceparent");
 const TRACE_BYTES_MAX: usize = 256;
 
 /// The headers of a commit that is appended.
-pub(super) fn headers(settings: &Settings, append: &Append) -> HeaderMap {
+pub(super) fn headers(append: &Append) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(NATS_MESSAGE_ID, append.id.to_string());
     headers.insert(
         NATS_EXPECTED_LAST_SUBJECT_SEQUENCE,
         append.expected.to_string(),
     );
-    headers.insert(NATS_EXPECTED_STREAM, settings.stream.as_str());
     headers.insert(CHAIN, append.chain.to_string());
     if let Some(trace) = append.trace.as_deref().filter(|trace| is_trace(trace)) {
         headers.insert(TRACE, trace);

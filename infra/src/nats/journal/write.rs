@@ -66,7 +66,7 @@ pub(super) async fn single(
     append: Append,
 ) -> Result<Position, AppendError> {
     check_connection(client)?;
-    let headers = message::headers(settings, &append);
+    let headers = message::headers(&append);
     let subject = subjects::of_stream(&settings.prefix, &append.stream);
     let bytes = append.payload.len();
     let request = Request::new().headers(headers).payload(append.payload);

@@ -1,16 +1,13 @@
-//! Receipts of earlier commands, from the read model `command`.
+//! Asking the read model `command`, many questions in one statement.
 //!
-//! Every command with an idempotency key asks here first, so the question must cost next to nothing:
-//! whatever waits is asked in one statement. A read side that does not answer must not stop the write
-//! side: then nothing is known, and the handler reads the aggregate's own stream instead.
+//! A read side that does not answer must not stop the write side: then nothing is known, and the
+//! handler reads the aggregate's own stream instead.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-use commands::{Known, Lookup, Receipt, Receipts};
+use commands::{Known, Lookup, Receipt};
 use domain::{CommandId, Position, Tenant};
-use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
 use projections::QueryError;
 use projections::command::{self, CommandRow};
 use sqlx::{PgConnection, PgPool};
@@ -31,7 +28,7 @@ const ANSWER_MAX: Duration = Duration::from_secs(1);
 const REST: Duration = Duration::from_secs(5);
 
 /// Asks the read model `command`, many questions at a time.
-pub struct BatchedReceipts {
+pub(super) struct Batched {
     questions: mpsc::Sender<Question>,
 }
 
@@ -46,31 +43,25 @@ const NOTHING: Lookup = Lookup {
     read_to: Position::START,
 };
 
-impl BatchedReceipts {
+impl Batched {
     /// Asks through `pool`, from a task that ends when this value is dropped.
-    #[must_use]
-    pub fn new(pool: PgPool) -> Self {
+    pub(super) fn new(pool: PgPool) -> Self {
         let (questions, waiting) = mpsc::channel(WAITING_MAX);
         tokio::spawn(answer_all(pool, waiting));
         Self { questions }
     }
-}
 
-impl Receipts for BatchedReceipts {
-    fn find<'a>(&'a self, tenant: &'a Tenant, command: CommandId) -> BoxFuture<'a, Lookup> {
-        async move {
-            let (answer, answered) = oneshot::channel();
-            let question = Question {
-                tenant: tenant.clone(),
-                command,
-                answer,
-            };
-            match self.questions.try_send(question) {
-                Ok(()) => answered.await.unwrap_or(NOTHING),
-                Err(_full_or_closed) => NOTHING,
-            }
+    pub(super) async fn find(&self, tenant: &Tenant, command: CommandId) -> Lookup {
+        let (answer, answered) = oneshot::channel();
+        let question = Question {
+            tenant: tenant.clone(),
+            command,
+            answer,
+        };
+        match self.questions.try_send(question) {
+            Ok(()) => answered.await.unwrap_or(NOTHING),
+            Err(_full_or_closed) => NOTHING,
         }
-        .boxed()
     }
 }
 
