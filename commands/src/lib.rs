@@ -5,12 +5,14 @@
 //!
 //! - [`journal`]: the log, and what every implementation of it must do.
 //! - [`handler`]: load, decide, append, and decide again when another writer was first.
+//! - [`dispatch`]: which job goes to which worker.
 //! - [`receipts`]: what a command that was seen before was answered.
 //! - [`snapshots`]: states of long streams.
 //! - [`feed`]: the public events, one a message, filled from the journal.
 
 pub mod chain;
 pub mod clock;
+pub mod dispatch;
 pub mod feed;
 pub mod handler;
 pub mod journal;

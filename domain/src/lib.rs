@@ -7,6 +7,8 @@
 //! - [`assignment`]: the aggregate for work that somebody asks for and somebody does.
 //! - [`commit`]: one decision as it stands in the journal.
 //! - [`ids`]: names of things, checked once, at the edge.
+//! - [`job`]: the aggregate for work that a program does; [`queue`]: how it is handed out.
+//! - [`json`], [`labels`]: what several aggregates have.
 //! - [`recorded`]: one event of a commit.
 //! - [`text`]: text with a named limit.
 
@@ -14,6 +16,10 @@ pub mod aggregate;
 pub mod assignment;
 pub mod commit;
 pub mod ids;
+pub mod job;
+pub mod json;
+pub mod labels;
+pub mod queue;
 pub mod recorded;
 #[cfg(test)]
 mod spec;
@@ -22,6 +28,7 @@ pub mod text;
 pub use aggregate::{Aggregate, Context, Event, OccurredInFuture, Refusal};
 pub use commit::{Actor, Chain, Commit, Digest, Entry, NewCommit, Payload};
 pub use ids::{Category, CommandId, EventPosition, InvalidId, Position, StreamId, Tenant, Token};
+pub use json::Json;
 pub use recorded::RecordedEvent;
 pub use text::{InvalidText, Name, Text};
 

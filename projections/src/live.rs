@@ -37,7 +37,7 @@ const BATCH_COMMITS_MAX: usize = 2_000;
 
 /// The least time from the beginning of one transaction to that of the next: a lone commit goes
 /// through at once, and under load fewer, larger transactions leave the processors to whoever writes.
-const PACE: Duration = Duration::from_millis(5);
+const PACE: Duration = Duration::from_millis(8);
 
 /// The first and the longest wait after an error; each is twice the one before.
 const RETRY_MS: (u64, u64) = (100, 3_000);

@@ -19,7 +19,7 @@ const BATCH_COMMITS_MAX: usize = 1_000;
 
 /// The least time from one publication to the next: a lone event goes out at once, and under load
 /// events go out together.
-const PACE: Duration = Duration::from_millis(5);
+const PACE: Duration = Duration::from_millis(8);
 
 /// The first and the longest wait after the feed did not answer; it doubles in between.
 const RETRY_MS: (u64, u64) = (100, 5_000);

@@ -1,11 +1,11 @@
 //! The fields of an assignment, each with its limit, and the standing that its events move.
 
-use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr, VariantNames};
 
+pub use crate::labels::{LabelValue, Labels};
 use crate::{Name, Text, Timestamp};
 
 /// What the work is called: one line of at most 500 bytes.
@@ -18,8 +18,6 @@ pub type Note = Text<20_000, true>;
 pub type Reason = Text<2_000, true>;
 /// What came of it: at most 2,000 bytes.
 pub type Outcome = Text<2_000, true>;
-/// The value of a label: one line of at most 500 bytes.
-pub type LabelValue = Text<500, false>;
 
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -130,14 +128,6 @@ pub struct Change {
 #[serde(try_from = "u8", into = "u8")]
 pub struct Priority(u8);
 
-/// Up to [`Labels::ENTRIES_MAX`] keys with a value each.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(
-    try_from = "BTreeMap<Name, LabelValue>",
-    into = "BTreeMap<Name, LabelValue>"
-)]
-pub struct Labels(BTreeMap<Name, LabelValue>);
-
 /// A span of time whose end lies after its start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Span", into = "Span")]
@@ -157,9 +147,6 @@ pub enum InvalidField {
     /// Not a priority.
     #[error("must be a priority from `1` to `5`")]
     Priority,
-    /// Too many labels.
-    #[error("must have at most `50` labels")]
-    Labels,
     /// An end that does not lie after its start.
     #[error("must end after it starts")]
     Window,
@@ -258,40 +245,6 @@ impl TryFrom<u8> for Priority {
 impl From<Priority> for u8 {
     fn from(priority: Priority) -> Self {
         priority.0
-    }
-}
-
-impl Labels {
-    /// How many labels one assignment may have.
-    pub const ENTRIES_MAX: usize = 50;
-
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// The labels, by key.
-    pub fn iter(&self) -> impl Iterator<Item = (&Name, &LabelValue)> {
-        self.0.iter()
-    }
-}
-
-impl TryFrom<BTreeMap<Name, LabelValue>> for Labels {
-    type Error = InvalidField;
-
-    fn try_from(labels: BTreeMap<Name, LabelValue>) -> Result<Self, Self::Error> {
-        if labels.len() > Self::ENTRIES_MAX {
-            Err(InvalidField::Labels)
-        } else {
-            Ok(Self(labels))
-        }
-    }
-}
-
-impl From<Labels> for BTreeMap<Name, LabelValue> {
-    fn from(labels: Labels) -> Self {
-        labels.0
     }
 }
 

@@ -1,0 +1,383 @@
+//! The fields of a job, each with its limit.
+
+use serde::{Deserialize, Serialize};
+use strum::{Display, EnumString, IntoStaticStr, VariantNames};
+
+use super::Retry;
+use crate::labels::Labels;
+use crate::{Json, Name, Text, Timestamp, Token};
+
+/// What went wrong: at most 8,000 bytes.
+pub type ErrorText = Text<8_000, true>;
+/// Why it was cancelled: at most 2,000 bytes.
+pub type Reason = Text<2_000, true>;
+/// What a worker is doing: one line of at most 500 bytes.
+pub type Message = Text<500, false>;
+
+/// What is to be done, and how.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Spec {
+    /// In which queue it waits.
+    pub queue: Token,
+    /// The sort of work, by which a worker knows what to do.
+    pub kind: Name,
+    /// What comes first within the queue.
+    #[serde(default)]
+    pub priority: Priority,
+    /// What the worker needs to know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<Json>,
+    /// Not handed out before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_after: Option<Timestamp>,
+    /// Given up at, whether it waits or runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Timestamp>,
+    /// How long one attempt may run, whatever its worker says; in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_s: Option<TimeoutSeconds>,
+    /// What follows a failure.
+    #[serde(default)]
+    pub retry: Retry,
+    /// Jobs of one key share a limit, and take turns with those of other keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fairness_key: Option<Name>,
+    /// What a worker must be able to do.
+    #[serde(default, skip_serializing_if = "Capabilities::is_empty")]
+    pub capabilities: Capabilities,
+    /// Whatever else the house wants to find it by.
+    #[serde(default, skip_serializing_if = "Labels::is_empty")]
+    pub labels: Labels,
+    /// What it is a part of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Parent>,
+}
+
+/// The states of a job.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    Display,
+    EnumString,
+    IntoStaticStr,
+    VariantNames,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Status {
+    /// Waits in its queue, perhaps for a time.
+    Waiting,
+    /// A worker has it.
+    Running,
+    /// It is done.
+    Completed,
+    /// It ended undone, and waits for somebody to look at it.
+    Dead,
+    /// Somebody ended it undone.
+    Cancelled,
+}
+
+/// What comes first within a queue.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    Display,
+    EnumString,
+    IntoStaticStr,
+    VariantNames,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Priority {
+    /// Before everything else.
+    Critical,
+    /// Before what is normal.
+    High,
+    /// What nothing was said of.
+    #[default]
+    Normal,
+    /// When nothing else waits, and now and then all the same.
+    Low,
+}
+
+/// How far a worker is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Of the whole, in percent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub percent: Option<Percent>,
+    /// What it is doing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<Message>,
+}
+
+/// 0 to 100.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "u8", into = "u8")]
+pub struct Percent(u8);
+
+/// 1 second to a week.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "u32", into = "u32")]
+pub struct TimeoutSeconds(u32);
+
+/// Up to [`Capabilities::ENTRIES_MAX`] names of what a worker must be able to do.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<Name>", into = "Vec<Name>")]
+pub struct Capabilities(Vec<Name>);
+
+/// What a job is a part of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parent {
+    /// What sort of whole.
+    pub kind: ParentKind,
+    /// Its id.
+    pub id: Token,
+}
+
+/// The sorts of wholes that have jobs.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    Display,
+    EnumString,
+    IntoStaticStr,
+    VariantNames,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum ParentKind {
+    /// Jobs that were enqueued together.
+    Batch,
+    /// A run of a workflow.
+    Run,
+    /// The fires of a schedule.
+    Schedule,
+}
+
+/// Why an attempt was ended for its worker.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    Display,
+    IntoStaticStr,
+    VariantNames,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Expiry {
+    /// Its worker was not heard of for the length of its lease.
+    Lease,
+    /// It ran longer than its timeout.
+    Timeout,
+    /// The job's deadline passed.
+    Deadline,
+}
+
+/// Why a job is dead.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    Display,
+    EnumString,
+    IntoStaticStr,
+    VariantNames,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Death {
+    /// As many attempts failed as it may have.
+    AttemptsUsedUp,
+    /// Its worker said that another attempt would fail as well.
+    NotRetryable,
+    /// It could not be done before its deadline.
+    Deadline,
+}
+
+/// Why a field was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidField {
+    /// Not a percentage.
+    #[error("must be from `0` to `100` percent")]
+    Percent,
+    /// No time, or more than a week.
+    #[error("must be from `1` to `604800` seconds")]
+    Timeout,
+    /// Too many capabilities.
+    #[error("must have at most `20` capabilities")]
+    Capabilities,
+    /// No attempt, or too many.
+    #[error("must be from `1` to `100` attempts")]
+    Attempts,
+    /// More than a day.
+    #[error("must be at most `86400000` milliseconds")]
+    Delay,
+}
+
+impl Spec {
+    /// The same for a job that was put back after its end: whoever does that means it.
+    #[must_use]
+    pub fn without_deadline(self) -> Self {
+        Self {
+            deadline: None,
+            ..self
+        }
+    }
+}
+
+impl Status {
+    /// Whether nothing but a requeue leads on from here.
+    #[must_use]
+    pub fn is_ended(self) -> bool {
+        match self {
+            Self::Waiting | Self::Running => false,
+            Self::Completed | Self::Dead | Self::Cancelled => true,
+        }
+    }
+
+    /// The name, as it is stored.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+}
+
+impl Priority {
+    /// All of them, the first first.
+    pub const ALL: [Self; 4] = [Self::Critical, Self::High, Self::Normal, Self::Low];
+
+    /// The name, as it is stored.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+}
+
+impl Capabilities {
+    /// How many a job may want, and a worker may have.
+    pub const ENTRIES_MAX: usize = 20;
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether a worker with `offered` has all of them.
+    #[must_use]
+    pub fn are_in(&self, offered: &Self) -> bool {
+        self.0.iter().all(|wanted| offered.0.contains(wanted))
+    }
+}
+
+impl TryFrom<Vec<Name>> for Capabilities {
+    type Error = InvalidField;
+
+    fn try_from(mut names: Vec<Name>) -> Result<Self, Self::Error> {
+        names.sort_unstable();
+        names.dedup();
+        if names.len() > Self::ENTRIES_MAX {
+            Err(InvalidField::Capabilities)
+        } else {
+            Ok(Self(names))
+        }
+    }
+}
+
+impl From<Capabilities> for Vec<Name> {
+    fn from(capabilities: Capabilities) -> Self {
+        capabilities.0
+    }
+}
+
+impl Percent {
+    /// From 0 to 100.
+    #[must_use]
+    pub fn get(self) -> u8 {
+        self.0
+    }
+}
+
+impl TryFrom<u8> for Percent {
+    type Error = InvalidField;
+
+    fn try_from(percent: u8) -> Result<Self, Self::Error> {
+        if percent <= 100 {
+            Ok(Self(percent))
+        } else {
+            Err(InvalidField::Percent)
+        }
+    }
+}
+
+impl From<Percent> for u8 {
+    fn from(percent: Percent) -> Self {
+        percent.0
+    }
+}
+
+impl TimeoutSeconds {
+    /// A week.
+    pub const MAX: u32 = 604_800;
+
+    /// The number of seconds.
+    #[must_use]
+    pub fn get(self) -> u32 {
+        self.0
+    }
+}
+
+impl TryFrom<u32> for TimeoutSeconds {
+    type Error = InvalidField;
+
+    fn try_from(seconds: u32) -> Result<Self, Self::Error> {
+        if (1..=Self::MAX).contains(&seconds) {
+            Ok(Self(seconds))
+        } else {
+            Err(InvalidField::Timeout)
+        }
+    }
+}
+
+impl From<TimeoutSeconds> for u32 {
+    fn from(seconds: TimeoutSeconds) -> Self {
+        seconds.0
+    }
+}
