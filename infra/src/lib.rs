@@ -12,5 +12,6 @@ pub mod nats;
 pub mod postgres;
 pub mod receipts;
 pub mod telemetry;
+pub mod worker;
 
 pub use clock::SystemClock;

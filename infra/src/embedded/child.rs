@@ -86,6 +86,7 @@ impl Spawner {
                 launch.program.as_os_str(),
                 launch.death_signal,
                 launch.account.as_ref(),
+                None,
             ))
             .args(&launch.arguments)
             .current_dir(&launch.folder)
@@ -100,18 +101,24 @@ impl Spawner {
             .stdin(Stdio::null())
             .stdout(log)
             .stderr(errors);
-        let (answer, answered) = oneshot::channel();
-        let gone = || failed(io::Error::other("the thread that starts servers is gone"));
-        self.requests
-            .send(Request { command, answer })
-            .map_err(|_| gone())?;
-        let process = answered.await.map_err(|_| gone())?.map_err(failed)?;
+        let process = self.spawn_command(command).await.map_err(failed)?;
         Ok(Running {
             server: launch.server,
             process,
             log: launch.log.clone(),
             log_start,
         })
+    }
+
+    /// Starts `command`, which is to be one of the shim's: its parent is the thread, so that it ends
+    /// with that at the latest.
+    pub(crate) async fn spawn_command(&self, command: Command) -> io::Result<Child> {
+        let (answer, answered) = oneshot::channel();
+        let gone = || io::Error::other("the thread that starts servers is gone");
+        self.requests
+            .send(Request { command, answer })
+            .map_err(|_| gone())?;
+        answered.await.map_err(|_| gone())?
     }
 }
 

@@ -33,13 +33,15 @@ use std::path::PathBuf;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use self::child::Spawner;
 use self::folder::DataFolder;
 use self::locate::{Program, Search};
 use self::nats::Nats;
 use self::ports::Ports;
 use self::postgres::Postgres;
 use self::secrets::{Secret, Secrets};
+
+pub(crate) use self::child::Spawner;
+pub(crate) use self::shim::DeathSignal;
 
 pub use self::account::Account;
 pub use self::error::Error;

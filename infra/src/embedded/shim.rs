@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::str::FromStr;
 
-use rustix::process::{Pid, Signal};
+use rustix::process::{Pid, Resource, Rlimit, Signal};
 use rustix::thread::{Gid, Uid};
 
 use super::Account;
@@ -77,15 +77,18 @@ impl Shim {
         }
     }
 
-    /// The arguments for a server `program`, to be followed by the server's own.
+    /// The arguments for a server `program`, to be followed by the server's own. Each of its processes
+    /// may address `memory_bytes_max`, where that is said.
     pub(crate) fn before(
         &self,
         program: &OsStr,
         death_signal: DeathSignal,
         account: Option<&Account>,
+        memory_bytes_max: Option<u64>,
     ) -> Vec<OsString> {
+        let kept = || "-".to_owned();
         let (uid, gid) = account.map_or_else(
-            || ("-".to_owned(), "-".to_owned()),
+            || (kept(), kept()),
             |account| (account.uid.to_string(), account.gid.to_string()),
         );
         let own = [
@@ -93,6 +96,7 @@ impl Shim {
             death_signal.name().to_owned(),
             uid,
             gid,
+            memory_bytes_max.map_or_else(kept, |bytes| bytes.to_string()),
         ];
         let mut arguments = self.arguments.clone();
         arguments.extend(own.map(OsString::from));
@@ -103,7 +107,8 @@ impl Shim {
 
 /// Becomes a server: the body of the hidden subcommand that [`Shim`] starts. `arguments` are
 /// those after the subcommand's name: the parent's process id, the death signal, user and group
-/// id (`-` to keep them), the program, and its arguments.
+/// id (`-` to keep them), the bytes of memory it may address (`-` for any), the program, and its
+/// arguments.
 ///
 /// Returns only when that failed; on success this process *is* the server.
 pub fn child_main(arguments: impl IntoIterator<Item = OsString>) -> io::Error {
@@ -124,7 +129,10 @@ fn become_child(
         .ok_or_else(|| malformed("death signal"))?;
     let uid = optional_number(arguments.next(), "user id")?;
     let gid = optional_number(arguments.next(), "group id")?;
+    let memory_bytes_max = optional_number(arguments.next(), "memory limit")?;
     let program = arguments.next().ok_or_else(|| malformed("program"))?;
+    let mut program = Command::new(program);
+    program.args(arguments);
 
     if let Some(gid) = gid {
         rustix::thread::set_thread_groups(&[])?;
@@ -141,7 +149,15 @@ fn become_child(
             "the program that started this one is gone",
         ));
     }
-    Err(Command::new(program).args(arguments).exec())
+    if let Some(bytes) = memory_bytes_max {
+        // Last: this process itself may have more already.
+        let limit = Rlimit {
+            current: Some(bytes),
+            maximum: Some(bytes),
+        };
+        rustix::process::setrlimit(Resource::As, limit)?;
+    }
+    Err(program.exec())
 }
 
 fn number<T: FromStr>(argument: Option<OsString>, name: &'static str) -> io::Result<T> {
@@ -150,7 +166,10 @@ fn number<T: FromStr>(argument: Option<OsString>, name: &'static str) -> io::Res
         .ok_or_else(|| malformed(name))
 }
 
-fn optional_number(argument: Option<OsString>, name: &'static str) -> io::Result<Option<u32>> {
+fn optional_number<T: FromStr>(
+    argument: Option<OsString>,
+    name: &'static str,
+) -> io::Result<Option<T>> {
     if argument.as_deref() == Some(OsStr::new("-")) {
         return Ok(None);
     }
@@ -175,7 +194,7 @@ mod tests {
     #[test]
     fn a_child_whose_parent_is_gone_does_not_start() {
         // No process has the highest id there can be.
-        let message = refused(&["2147483647", "kill", "-", "-", "/bin/true"]);
+        let message = refused(&["2147483647", "kill", "-", "-", "-", "/bin/true"]);
         assert_eq!(message, "the program that started this one is gone");
         // The request made on the way is this test thread's own: taken back.
         rustix::process::set_parent_process_death_signal(None).expect("taking a request back");
@@ -186,6 +205,7 @@ mod tests {
         assert!(refused(&[]).contains("`parent`"));
         assert!(refused(&["1", "hup"]).contains("`death signal`"));
         assert!(refused(&["1", "kill", "x"]).contains("`user id`"));
-        assert!(refused(&["1", "kill", "-", "-"]).contains("`program`"));
+        assert!(refused(&["1", "kill", "-", "-", "x"]).contains("`memory limit`"));
+        assert!(refused(&["1", "kill", "-", "-", "-"]).contains("`program`"));
     }
 }
