@@ -4,8 +4,11 @@
 //! no other. Times are cut to what Postgres stores, so that a row folded in memory and the same row
 //! read back are equal.
 
-use domain::assignment;
-use domain::{Aggregate, Category, Commit, Entry, Position, RecordedEvent, StreamId, Timestamp};
+use domain::{
+    Aggregate, Category, Commit, Entry, Position, RecordedEvent, StreamId, Timestamp, Token,
+};
+use domain::{assignment, job, queue};
+use uuid::Uuid;
 
 use crate::model::{Poison, Reads};
 
@@ -27,9 +30,25 @@ struct Content {
 #[derive(Debug)]
 enum Decoded {
     Assignment(assignment::Event),
+    Job(job::Event),
+    Queue(queue::Event),
     /// Nobody asked for it to be decoded.
     Unread,
 }
+
+/// How the events of a category are decoded.
+type Decoder = fn(&RecordedEvent) -> Result<Decoded, Poison>;
+
+/// Every category whose events are decoded.
+const DECODERS: [(Category, Decoder); 3] = [
+    (assignment::Assignment::CATEGORY, |event| {
+        decode(event, Decoded::Assignment)
+    }),
+    (job::Job::CATEGORY, |event| decode(event, Decoded::Job)),
+    (queue::Queue::CATEGORY, |event| {
+        decode(event, Decoded::Queue)
+    }),
+];
 
 /// One event, as a read model meets it.
 #[derive(Debug, Clone, Copy)]
@@ -49,11 +68,10 @@ impl Facts {
     pub fn decode(entry: Entry, reads: &[Reads]) -> Self {
         match entry {
             Entry::Commit(commit) => {
-                let wanted = |category| reads.contains(&Reads::Category(category));
-                let is_assignment = commit.stream.is_of(ASSIGNMENT) && wanted(ASSIGNMENT);
-                let decode = |event: &RecordedEvent| match is_assignment {
-                    true => decode_assignment(event),
-                    false => Ok(Decoded::Unread),
+                let decoder = decoder(&commit.stream, reads);
+                let decode = |event: &RecordedEvent| match decoder {
+                    Some(decode) => decode(event),
+                    None => Ok(Decoded::Unread),
                 };
                 let events = commit.payload.events.iter().map(decode).collect();
                 Self {
@@ -79,6 +97,11 @@ impl Facts {
     /// Roughly how much memory it takes, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// How many bytes of data its events have.
+    pub(crate) fn data_bytes(&self) -> usize {
+        self.commit().map_or(0, data_bytes)
     }
 
     /// The commit, where it could be read.
@@ -115,11 +138,50 @@ impl<'a> Fact<'a> {
     /// # Errors
     /// When it could not be decoded.
     pub fn assignment(&self) -> Result<&'a assignment::Event, Poison> {
-        match self.event {
-            Ok(Decoded::Assignment(event)) => Ok(event),
-            Ok(Decoded::Unread) => Err(Poison::new("event is of no assignment")),
-            Err(poison) => Err(poison.clone()),
+        match self.decoded()? {
+            Decoded::Assignment(event) => Ok(event),
+            Decoded::Job(_) | Decoded::Queue(_) | Decoded::Unread => {
+                Err(Poison::new("event is of no assignment"))
+            }
         }
+    }
+
+    /// The event of a job.
+    ///
+    /// # Errors
+    /// When it could not be decoded.
+    pub fn job(&self) -> Result<&'a job::Event, Poison> {
+        match self.decoded()? {
+            Decoded::Job(event) => Ok(event),
+            Decoded::Assignment(_) | Decoded::Queue(_) | Decoded::Unread => {
+                Err(Poison::new("event is of no job"))
+            }
+        }
+    }
+
+    /// The event of a queue.
+    ///
+    /// # Errors
+    /// When it could not be decoded.
+    pub fn queue(&self) -> Result<&'a queue::Event, Poison> {
+        match self.decoded()? {
+            Decoded::Queue(event) => Ok(event),
+            Decoded::Assignment(_) | Decoded::Job(_) | Decoded::Unread => {
+                Err(Poison::new("event is of no queue"))
+            }
+        }
+    }
+
+    fn decoded(&self) -> Result<&'a Decoded, Poison> {
+        self.event.as_ref().map_err(Clone::clone)
+    }
+
+    /// The id in the stream's name, which must be written as ids are: two spellings would be one row.
+    pub(crate) fn id(&self) -> Result<Uuid, Poison> {
+        let StreamId { category, id, .. } = self.stream();
+        let uuid = Uuid::try_parse(id.as_str()).ok();
+        let uuid = uuid.filter(|uuid| Token::from(*uuid) == *id);
+        uuid.ok_or_else(|| Poison::new(format!("`{id}` is no id in category `{category}`")))
     }
 
     /// The stream of its aggregate.
@@ -153,8 +215,6 @@ impl<'a> Fact<'a> {
     }
 }
 
-const ASSIGNMENT: Category = assignment::Assignment::CATEGORY;
-
 /// The first moment that we store. Postgres begins in 4713 BC; a round year says it more plainly.
 const EARLIEST_SECOND: i64 = -210_866_803_200;
 
@@ -167,20 +227,34 @@ pub fn stored(time: Timestamp) -> Timestamp {
     cut.unwrap_or(earliest).max(earliest)
 }
 
-fn decode_assignment(event: &RecordedEvent) -> Result<Decoded, Poison> {
-    match event.decode() {
-        Ok(event) => Ok(Decoded::Assignment(event)),
-        Err(error) => Err(Poison::from_error(&error)),
-    }
+/// How the events of `stream` are decoded, where one of `reads` asks for it.
+fn decoder(stream: &StreamId, reads: &[Reads]) -> Option<Decoder> {
+    let (category, decoder) = DECODERS
+        .into_iter()
+        .find(|(category, _)| stream.is_of(*category))?;
+    reads
+        .contains(&Reads::Category(category))
+        .then_some(decoder)
+}
+
+fn decode<E: domain::Event>(
+    event: &RecordedEvent,
+    decoded: fn(E) -> Decoded,
+) -> Result<Decoded, Poison> {
+    let event = event.decode();
+    event
+        .map(decoded)
+        .map_err(|error| Poison::from_error(&error))
 }
 
 /// An estimate that only has to grow with the truth: JSON, its decoded twin, and what holds them.
 fn bytes(commit: &Commit) -> usize {
     const COMMIT_BYTES: usize = 600;
     const EVENT_BYTES: usize = 400;
+    COMMIT_BYTES + EVENT_BYTES * commit.payload.events.len() + 2 * data_bytes(commit)
+}
+
+fn data_bytes(commit: &Commit) -> usize {
     let events = commit.payload.events.iter();
-    COMMIT_BYTES
-        + events
-            .map(|event| EVENT_BYTES + 2 * event.data().get().len())
-            .sum::<usize>()
+    events.map(|event| event.data().get().len()).sum()
 }

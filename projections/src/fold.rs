@@ -97,6 +97,8 @@ impl Model {
             Self::of::<crate::assignment_event::Model>(),
             Self::of::<crate::workload::Model>(),
             Self::of::<crate::command::Model>(),
+            Self::of::<crate::job::Model>(),
+            Self::of::<crate::queue::Model>(),
         ]
     }
 
@@ -160,6 +162,8 @@ struct Folding<M: ReadModel> {
 struct Filled {
     rows: bool,
     key: bool,
+    /// How much the facts say that were folded since rows were last written.
+    data_bytes: usize,
 }
 
 struct Statements {
@@ -319,12 +323,18 @@ impl<M: ReadModel> Folding<M> {
         for key in std::mem::take(&mut self.changed) {
             let cell = self.hot.get_mut(&key).expect("a changed row is in memory");
             cell.changed = false;
-            match &cell.row {
-                Some(row) => upserts.push(|out| row.write(out)),
+            match &mut cell.row {
+                Some(row) => {
+                    upserts.push(|out| row.write(out));
+                    row.written();
+                }
                 None if cell.stored => deletes.push(|out| key.write(out)),
                 None => {}
             }
             cell.stored = cell.row.is_some();
+            if cell.row.as_ref().is_some_and(Row::is_final) {
+                self.hot.remove(&key);
+            }
         }
         writes.add(&self.sql.upsert, &mut upserts)?;
         writes.add(&self.sql.delete, &mut deletes)

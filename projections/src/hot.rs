@@ -44,6 +44,11 @@ impl<K: Eq + Hash, V> Hot<K, V> {
         self.young.get_mut(key).map(Box::as_mut)
     }
 
+    /// Drops one row.
+    pub(crate) fn remove(&mut self, key: &K) {
+        self.young.remove(key);
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.young.len() + self.old.len()
     }

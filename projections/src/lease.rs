@@ -1,9 +1,10 @@
-//! The lease: who runs the read side, while the others stand by.
+//! The lease: who is in an office, while the others stand by.
 //!
-//! The runner in office holds an advisory lock in a session of its own and beats there. When its
+//! Whoever is in office holds an advisory lock in a session of its own and beats there. When its
 //! process ends the session ends and the lock is free. When it is stopped, or cut off, the beat
-//! fails and whoever stands by ends its session. A stale runner that wakes up later is kept from
-//! writing by the checkpoint's fence, not by this.
+//! fails and whoever stands by ends its session. One that wakes up later is kept from doing harm by
+//! something else: a stale runner by the checkpoint's fence, a stale dispatcher by the journal, which
+//! takes each attempt of a job once.
 
 use std::time::Duration;
 
@@ -11,52 +12,88 @@ use sqlx::postgres::{PgConnection, PgPool};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-/// The two numbers of the advisory lock: "ledger" and "read" as nobody else will have them.
-const LOCK: (i32, i32) = (0x006c_6564, 0x7265_6164);
+/// The first number of each advisory lock: "ledger" as nobody else will have it.
+const LOCK_SPACE: i32 = 0x006c_6564;
 
 /// How often whoever stands by looks: the read side has to move within 5 s of a crash.
 const STAND_BY_MS: u64 = 500;
 
-/// How often the runner beats.
+/// How often whoever is in office beats.
 const BEAT_MS: u64 = 2_000;
 
-/// How long the beat may fail before the runner is put out of office: some beats, so that a busy
-/// machine is no reason.
+/// How long the beat may fail before its office is lost: some beats, so that a busy machine is no
+/// reason.
 const SILENCE_SECONDS_MAX: f64 = 10.0;
 
-/// Office, as long as it is held.
+/// What one process at a time does. Each office is held apart from the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Office {
+    /// Runs the read side.
+    Projector,
+    /// Hands out jobs.
+    Dispatcher,
+}
+
+/// Office, as long as it is held: until this is dropped, or [`lost`](Self::lost).
 #[derive(Debug)]
-pub(crate) struct Lease {
-    /// Cancelled when the lease may be somebody else's.
-    pub(crate) lost: CancellationToken,
+pub struct Lease {
+    /// Cancelled when the office may be somebody else's.
+    pub lost: CancellationToken,
     _beat: AbortOnDropHandle<()>,
 }
 
+impl Office {
+    /// The name, as it is stored.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Projector => "projector",
+            Self::Dispatcher => "dispatcher",
+        }
+    }
+
+    /// The two numbers of its advisory lock: the second is "read" or "jobs".
+    fn lock(self) -> (i32, i32) {
+        match self {
+            Self::Projector => (LOCK_SPACE, 0x7265_6164),
+            Self::Dispatcher => (LOCK_SPACE, 0x6a6f_6273),
+        }
+    }
+}
+
 impl Lease {
-    /// Waits for office.
-    pub(crate) async fn acquire(pool: &PgPool) -> Result<Self, sqlx::Error> {
+    /// Waits for `office`; takes a connection out of `pool` for as long as it waits and holds it. May be
+    /// dropped while it waits.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn acquire(pool: &PgPool, office: Office) -> Result<Self, sqlx::Error> {
         let mut conn = pool.acquire().await?.detach();
         let mut waits = false;
-        while !try_lock(&mut conn).await? {
+        while !try_lock(&mut conn, office).await? {
             if !waits {
                 waits = true;
-                tracing::info!("another runner is in office, standing by");
+                tracing::info!(
+                    office = office.as_str(),
+                    "another is in office, standing by"
+                );
             }
-            put_out_the_silent(&mut conn).await?;
+            put_out_the_silent(&mut conn, office).await?;
             tokio::time::sleep(Duration::from_millis(STAND_BY_MS)).await;
         }
-        beat(&mut conn).await?;
-        tracing::info!("in office");
+        beat(&mut conn, office).await?;
+        tracing::info!(office = office.as_str(), "in office");
         let lost = CancellationToken::new();
         let ends = lost.clone().drop_guard();
         let beats = tokio::spawn(async move {
             let _ends = ends;
             loop {
                 tokio::time::sleep(Duration::from_millis(BEAT_MS)).await;
-                if let Err(error) = beat(&mut conn).await {
+                if let Err(error) = beat(&mut conn, office).await {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
-                        "beat of the runner in office"
+                        office = office.as_str(),
+                        "beat in office"
                     );
                     return;
                 }
@@ -69,30 +106,39 @@ impl Lease {
     }
 }
 
-async fn try_lock(conn: &mut PgConnection) -> Result<bool, sqlx::Error> {
+async fn try_lock(conn: &mut PgConnection, office: Office) -> Result<bool, sqlx::Error> {
+    let lock = office.lock();
     sqlx::query_scalar("select pg_try_advisory_lock($1, $2)")
-        .bind(LOCK.0)
-        .bind(LOCK.1)
+        .bind(lock.0)
+        .bind(lock.1)
         .fetch_one(conn)
         .await
 }
 
-async fn beat(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
-    sqlx::query("update projector_lease set pid = pg_backend_pid(), beat_at = clock_timestamp()")
-        .execute(conn)
-        .await?;
+async fn beat(conn: &mut PgConnection, office: Office) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "update office set pid = pg_backend_pid(), beat_at = clock_timestamp() where name = $1",
+    )
+    .bind(office.as_str())
+    .execute(conn)
+    .await?;
     Ok(())
 }
 
-async fn put_out_the_silent(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
+async fn put_out_the_silent(conn: &mut PgConnection, office: Office) -> Result<(), sqlx::Error> {
+    let lock = office.lock();
     let ended = sqlx::query(include_str!("put_out_the_silent.sql"))
-        .bind(LOCK.0)
-        .bind(LOCK.1)
+        .bind(lock.0)
+        .bind(lock.1)
         .bind(SILENCE_SECONDS_MAX)
+        .bind(office.as_str())
         .fetch_all(conn)
         .await?;
     if !ended.is_empty() {
-        tracing::warn!("runner in office is silent, ended its session");
+        tracing::warn!(
+            office = office.as_str(),
+            "whoever is in office is silent, ended its session"
+        );
     }
     Ok(())
 }

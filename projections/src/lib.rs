@@ -5,9 +5,10 @@
 //!
 //! - [`source`]: the port to the journal.
 //! - [`model`], [`fact`], [`table`]: what a read model is.
-//! - [`assignment`], [`assignment_event`], [`workload`], [`command`]: the models, each with its table
-//!   and its queries.
+//! - [`assignment`], [`assignment_event`], [`workload`], [`command`], [`job`], [`queue`]: the models,
+//!   each with its table and its queries.
 //! - [`live`]: the one runner, which keeps them at one position.
+//! - [`lease`]: how that runner, and whoever else has to, is the only one.
 //! - [`verify`](mod@verify): folds the whole journal again and compares every row.
 //! - [`query`], [`cursor`], [`positions`](mod@positions), [`read_side`]: how the rows are read.
 //! - [`migrate`](mod@migrate), [`analyst`]: tables of no model, and roles.
@@ -23,12 +24,14 @@ mod fold;
 mod growth;
 mod hot;
 mod intake;
-mod lease;
+pub mod job;
+pub mod lease;
 pub mod live;
 pub mod migrate;
 pub mod model;
 pub mod positions;
 pub mod query;
+pub mod queue;
 mod read;
 pub mod read_side;
 mod rebuild;
@@ -39,11 +42,12 @@ pub mod workload;
 
 pub use cursor::{Cursor, InvalidCursor};
 pub use fold::Model;
+pub use lease::{Lease, Office};
 pub use live::Projector;
 pub use migrate::{MigrateError, NotMigrated, check_migrated, migrate};
 pub use model::Poison;
 pub use positions::{Positions, positions, request_rebuild};
-pub use query::{Found, Page, Paging, QueryError, Reader, UnknownSort};
+pub use query::{Found, Page, Paging, QueryError, Reader, UnknownSort, Whole};
 pub use read_side::{Behind, ReadSide};
 pub use source::{Source, SourceError};
 pub use verify::verify;

@@ -25,7 +25,7 @@ use crate::fact::Facts;
 use crate::fold::{Model, Poisoned, Slot};
 use crate::growth::Growth;
 use crate::intake::{Batch, Intake};
-use crate::lease::Lease;
+use crate::lease::{Lease, Office};
 use crate::model::Poison;
 use crate::rebuild::{self, Rebuilder};
 use crate::source::Source;
@@ -169,7 +169,7 @@ impl Projector {
     }
 
     async fn hold_office(&self) -> Result<std::convert::Infallible, Ended> {
-        let lease = Lease::acquire(&self.pool).await?;
+        let lease = Lease::acquire(&self.pool, Office::Projector).await?;
         let mut conn = checkpoint::connection(&self.pool).await?;
         let term = checkpoint::take_office(&mut conn, &self.models).await?;
         tracing::info!(

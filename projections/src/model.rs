@@ -7,8 +7,9 @@
 use std::fmt::Debug;
 use std::hash::Hash;
 
-use domain::Category;
+use domain::{Category, Tenant};
 use sqlx::postgres::PgRow;
+use uuid::Uuid;
 
 use crate::fact::Fact;
 use crate::table::{RowWriter, Table};
@@ -80,12 +81,28 @@ pub trait Row: Debug + Clone + PartialEq + Send + Sync + Sized + 'static {
     /// # Errors
     /// When a column is missing or holds something else.
     fn read(row: &PgRow) -> Result<Self, sqlx::Error>;
+
+    /// Whether no fact is to be expected that changes it: it is then not kept in memory.
+    fn is_final(&self) -> bool {
+        false
+    }
+
+    /// Told when it was written, so that it lets go of what is fixed in the table.
+    fn written(&mut self) {}
 }
 
 /// The key of a row.
 pub trait Key: Debug + Clone + Eq + Ord + Hash + Send + Sync + 'static {
     /// Writes the key columns, in the order of the table.
     fn write(&self, out: &mut RowWriter<'_>);
+}
+
+/// An aggregate of a tenant.
+impl Key for (Tenant, Uuid) {
+    fn write(&self, out: &mut RowWriter<'_>) {
+        out.text(self.0.as_str());
+        out.uuid(self.1);
+    }
 }
 
 /// Why a model cannot take a fact. It stops before it, visibly; nothing is passed over.

@@ -4,6 +4,8 @@
 //! the transaction, and filters by tenant itself as well. It is read only and repeatable: rows,
 //! count and position are of the same moment.
 
+use std::collections::BTreeMap;
+
 use domain::{Position, Tenant};
 use sqlx::postgres::{PgPool, PgRow};
 use sqlx::{Acquire, PgConnection, Postgres, QueryBuilder, Row as _, Transaction};
@@ -43,6 +45,15 @@ pub struct Page<T> {
 pub struct Found<T> {
     /// The row.
     pub item: Option<T>,
+    /// How far the read model had read the journal.
+    pub position: Position,
+}
+
+/// A list that is given whole.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Whole<T> {
+    /// The entries.
+    pub items: Vec<T>,
     /// How far the read model had read the journal.
     pub position: Position,
 }
@@ -259,5 +270,31 @@ pub(crate) fn equal(query: &mut QueryBuilder<Postgres>, column: &str, text: Opti
         query
             .push(format_args!(" and {column} = "))
             .push_bind(text.clone());
+    }
+}
+
+/// Adds that the column `labels` has all of `labels`.
+pub(crate) fn labelled(query: &mut QueryBuilder<Postgres>, labels: &BTreeMap<String, String>) {
+    if labels.is_empty() {
+        return;
+    }
+    let mut texts = labels.iter().flat_map(|(key, value)| [key, value]);
+    if texts.any(|text| text.contains('\0')) {
+        query.push(" and false");
+    } else {
+        let labels = sqlx::types::Json(labels.clone());
+        query.push(" and labels @> ").push_bind(labels);
+    }
+}
+
+/// Adds `and <condition> <time>`, a comparison without its right side.
+pub(crate) fn compared(
+    query: &mut QueryBuilder<Postgres>,
+    condition: &str,
+    time: Option<domain::Timestamp>,
+) {
+    if let Some(time) = time {
+        query.push(format_args!(" and {condition} "));
+        query.push_bind(jiff_sqlx::ToSqlx::to_sqlx(crate::fact::stored(time)));
     }
 }

@@ -21,6 +21,7 @@ pub(crate) trait Columns {
     fn time(&self, column: &str) -> Result<Timestamp, sqlx::Error>;
     fn time_or_null(&self, column: &str) -> Result<Option<Timestamp>, sqlx::Error>;
     fn count(&self, column: &str) -> Result<u64, sqlx::Error>;
+    fn count_or_null(&self, column: &str) -> Result<Option<u64>, sqlx::Error>;
     fn small(&self, column: &str) -> Result<u8, sqlx::Error>;
     fn position(&self, column: &str) -> Result<Position, sqlx::Error>;
 }
@@ -61,6 +62,11 @@ impl Columns for PgRow {
     fn count(&self, column: &str) -> Result<u64, sqlx::Error> {
         let count: i64 = self.try_get(column)?;
         converted(column, count)
+    }
+
+    fn count_or_null(&self, column: &str) -> Result<Option<u64>, sqlx::Error> {
+        let count: Option<i64> = self.try_get(column)?;
+        count.map(|count| converted(column, count)).transpose()
     }
 
     fn small(&self, column: &str) -> Result<u8, sqlx::Error> {

@@ -23,6 +23,9 @@ pub struct Table {
     pub columns: &'static [Column],
     /// How many of the columns are the key.
     pub key_columns: usize,
+    /// Large columns that only the first fact of a row writes and no later one needs: they are not
+    /// written again with the row, nor read back for folding.
+    pub fixed: &'static [&'static str],
     /// `create table {table} (…)` without any index.
     pub create: &'static str,
     /// What the filled table needs before it serves: indexes, row-level security, grants, comments.
@@ -92,7 +95,8 @@ impl Table {
     /// Writes rows, over those that are there; a part of [`Writes`].
     pub(crate) fn upsert(&self, name: &str) -> String {
         let rest = &self.columns[self.key_columns..];
-        let set = rest.iter().map(|c| format!("{0} = excluded.{0}", c.name));
+        let changes = rest.iter().filter(|c| !self.is_fixed(c));
+        let set = changes.map(|c| format!("{0} = excluded.{0}", c.name));
         let set = set.collect::<Vec<_>>().join(", ");
         format!("{} do update set {set}", self.insert_on_conflict(name))
     }
@@ -112,9 +116,13 @@ impl Table {
         )
     }
 
-    /// Reads the rows of the given keys.
+    /// Reads the rows of the given keys, without what is fixed.
     pub(crate) fn load(&self, name: &str) -> SqlStr {
-        let columns = self.columns.iter().map(|c| format!("t.{}", c.name));
+        let column = |c: &Column| match self.is_fixed(c) {
+            true => format!("null::{} as {}", c.kind.sql(), c.name),
+            false => format!("t.{}", c.name),
+        };
+        let columns = self.columns.iter().map(column);
         let columns = columns.collect::<Vec<_>>().join(", ");
         safe(format!(
             "select {columns} from {name} t {}",
@@ -131,6 +139,10 @@ impl Table {
             "delete from {name} t using unnest({}) as k ({keys}) where {equal} and {IF_MOVED}",
             parameters(self.key())
         )
+    }
+
+    fn is_fixed(&self, column: &Column) -> bool {
+        self.fixed.contains(&column.name)
     }
 
     fn join_keys(&self, join: &str) -> String {

@@ -11,7 +11,7 @@ mod row;
 use std::iter::once;
 
 use domain::assignment::{Assignment, Change, Event, Request, Status};
-use domain::{Aggregate, Commit, Entry, Position, Tenant, Timestamp, Token};
+use domain::{Aggregate, Commit, Entry, Position, Tenant, Timestamp};
 use uuid::Uuid;
 
 pub use self::query::{Assignee, By, Filter, Sort, get, list};
@@ -45,7 +45,7 @@ impl ReadModel for Model {
     type Row = AssignmentRow;
 
     fn keys(fact: &Fact<'_>) -> Result<impl Iterator<Item = Key>, Poison> {
-        Ok(once((fact.stream().tenant.clone(), id(fact)?)))
+        Ok(once((fact.stream().tenant.clone(), fact.id()?)))
     }
 
     fn begins(fact: &Fact<'_>, _key: &Key) -> bool {
@@ -97,14 +97,6 @@ pub fn fold<'a>(
         }
     }
     Ok(row)
-}
-
-/// The id in the stream's name, which must be written as ids are: two spellings would be one row.
-pub(crate) fn id(fact: &Fact<'_>) -> Result<Uuid, Poison> {
-    let token = &fact.stream().id;
-    let id = Uuid::try_parse(token.as_str()).ok();
-    let id = id.filter(|id| Token::from(*id) == *token);
-    id.ok_or_else(|| Poison::new(format!("`{token}` is no id of an assignment")))
 }
 
 fn requested(key: &Key, request: &Request, fact: &Fact<'_>) -> AssignmentRow {

@@ -5,16 +5,16 @@ use std::str::FromStr;
 
 use domain::assignment::Status;
 use domain::{Tenant, Timestamp};
-use jiff_sqlx::ToSqlx;
 use sqlx::{Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use super::AssignmentRow;
 use super::row::TABLE;
 use crate::cursor::{Order, Tie, Value};
-use crate::fact::stored;
 use crate::model::Row;
-use crate::query::{Found, Page, Paging, QueryError, Reader, Sorting, UnknownSort, equal, page};
+use crate::query::{
+    Found, Page, Paging, QueryError, Reader, Sorting, UnknownSort, compared, equal, labelled, page,
+};
 
 /// Which assignments are wanted: those that fit everything given. Texts may be anything at all.
 #[derive(Debug, Clone, Default)]
@@ -229,7 +229,7 @@ impl Filter {
             query.push(" and status = any(").push_bind(status).push(")");
         }
         self.ranges(&mut query);
-        self.labelled(&mut query);
+        labelled(&mut query, &self.labels);
         query
     }
 
@@ -248,31 +248,13 @@ impl Filter {
         };
         minutes(">=", self.effort_min);
         minutes("<=", self.effort_max);
-        let mut time = |comparison: &str, time: Option<Timestamp>| {
-            if let Some(time) = time {
-                query.push(format_args!(" and {comparison} "));
-                query.push_bind(stored(time).to_sqlx());
-            }
-        };
+        let mut time = |condition, time| compared(query, condition, time);
         time("window_end >", self.window_from);
         time("window_start <", self.window_to);
         time("requested_at >=", self.requested_from);
         time("requested_at <", self.requested_to);
         time("updated_at >=", self.updated_from);
         time("updated_at <", self.updated_to);
-    }
-
-    fn labelled(&self, query: &mut QueryBuilder<Postgres>) {
-        if self.labels.is_empty() {
-            return;
-        }
-        let mut texts = self.labels.iter().flat_map(|(key, value)| [key, value]);
-        if texts.any(|text| text.contains('\0')) {
-            query.push(" and false");
-        } else {
-            let labels = sqlx::types::Json(self.labels.clone());
-            query.push(" and labels @> ").push_bind(labels);
-        }
     }
 }
 

@@ -98,17 +98,11 @@ pub(super) static TABLE: Table = Table {
         column("position", Bigint),
     ],
     key_columns: 2,
+    fixed: &[],
     create: include_str!("create.sql"),
     serve: include_str!("serve.sql"),
     views: include_str!("views.sql"),
 };
-
-impl crate::model::Key for Key {
-    fn write(&self, out: &mut RowWriter<'_>) {
-        out.text(self.0.as_str());
-        out.uuid(self.1);
-    }
-}
 
 impl Row for AssignmentRow {
     type Key = Key;

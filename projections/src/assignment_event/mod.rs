@@ -15,7 +15,6 @@ use sqlx::types::Json;
 use sqlx::{QueryBuilder, Row as _};
 use uuid::Uuid;
 
-use crate::assignment::id;
 use crate::cursor::{Order, Tie, Value};
 use crate::fact::Fact;
 use crate::model::{Poison, ReadModel, Reads, Row, Rows};
@@ -89,6 +88,7 @@ static TABLE: Table = Table {
         column("causation", Text),
     ],
     key_columns: 2,
+    fixed: &[],
     create: include_str!("create.sql"),
     serve: include_str!("serve.sql"),
     views: include_str!("views.sql"),
@@ -119,7 +119,7 @@ impl ReadModel for Model {
         *row = Some(EventRow {
             event: key.0,
             tenant: fact.stream().tenant.clone(),
-            id: id(fact)?,
+            id: fact.id()?,
             version: fact.version(),
             name: name.clone(),
             shape: fact.recorded.version,

@@ -65,6 +65,7 @@ static TABLE: Table = Table {
         column("at", Time),
     ],
     key_columns: 2,
+    fixed: &[],
     create: include_str!("create.sql"),
     serve: include_str!("serve.sql"),
     views: include_str!("views.sql"),

@@ -13,6 +13,9 @@ use crate::table::{Columns, CopyRows, Writes, safe};
 /// How many bytes of finished rows a rebuild holds before it copies them.
 const FILL_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// How much the folded facts may say before the rows are written: what they say may be in the rows.
+const FILL_DATA_BYTES_MAX: usize = 256 * 1024 * 1024;
+
 /// How many bytes one statement writes over rows that are there.
 const UPSERT_BYTES_MAX: usize = 4 * 1024 * 1024;
 
@@ -46,7 +49,11 @@ impl<M: ReadModel> Folding<M> {
                 poisoned: poisoned(batch, stuck),
             });
         }
-        if self.hot.len() > FILL_ROWS_MAX || self.copy.bytes().len() > FILL_BYTES_MAX {
+        self.filled.data_bytes += batch.iter().map(Facts::data_bytes).sum::<usize>();
+        let is_full = self.hot.len() > FILL_ROWS_MAX
+            || self.filled.data_bytes > FILL_DATA_BYTES_MAX
+            || self.copy.bytes().len() > FILL_BYTES_MAX;
+        if is_full {
             self.flush(conn).await?;
         }
         Ok(Folded { poisoned: None })
@@ -100,6 +107,7 @@ impl<M: ReadModel> Folding<M> {
         self.copy.clear();
         written |= copy.finish().await? > 0;
         self.filled.rows |= written;
+        self.filled.data_bytes = 0;
         self.hot.clear();
         self.changed.clear();
         Ok(())

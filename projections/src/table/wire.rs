@@ -141,6 +141,14 @@ impl<'a> RowWriter<'a> {
         self.bigint(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
+    /// The same, or a null.
+    pub fn count_or_null(&mut self, count: Option<u64>) {
+        match count {
+            Some(count) => self.count(count),
+            None => self.null(),
+        }
+    }
+
     /// An `integer`.
     pub fn integer(&mut self, number: i32) {
         self.field(Kind::Integer, &number.to_be_bytes());

@@ -29,9 +29,17 @@ pub(super) async fn prove<M: ReadModel>(
     conn: &mut PgConnection,
     mut report: ModelReport,
 ) -> Result<ModelReport, sqlx::Error> {
-    let count = safe(format!("select count(*) from {}", M::TABLE.name));
-    let count: i64 = sqlx::query(count).fetch_one(&mut *conn).await?.try_get(0)?;
-    let of = count.unsigned_abs() / FILL_ROWS_MAX as u64 + 1;
+    /// How many bytes of the table belong to one pass.
+    const PASS_BYTES_MAX: u64 = 256 * 1024 * 1024;
+    let size = safe(format!(
+        "select count(*), pg_table_size('{0}') from {0}",
+        M::TABLE.name
+    ));
+    let size = sqlx::query(size).fetch_one(&mut *conn).await?;
+    let (rows, bytes): (i64, i64) = (size.try_get(0)?, size.try_get(1)?);
+    let by_rows = rows.unsigned_abs() / FILL_ROWS_MAX as u64;
+    let by_bytes = bytes.unsigned_abs() / PASS_BYTES_MAX;
+    let of = by_rows.max(by_bytes) + 1;
     for index in 0..of {
         let part = Part { index, of };
         let mut rows = Rows::<M>::new();

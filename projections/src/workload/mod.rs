@@ -100,6 +100,7 @@ static TABLE: Table = Table {
         column("cancelled_us", Bigint),
     ],
     key_columns: 3,
+    fixed: &[],
     create: include_str!("create.sql"),
     serve: include_str!("serve.sql"),
     views: include_str!("views.sql"),

@@ -134,7 +134,7 @@ async fn a_runner_that_has_lost_its_lock_is_fenced() {
     let _second = house.run();
     for round in 0..5_u128 {
         // The session that holds the lock ends, and its runner does not know yet.
-        let sql = "select pg_terminate_backend(pid) from projector_lease";
+        let sql = "select pg_terminate_backend(pid) from office where name = 'projector'";
         sqlx::raw_sql(sql)
             .execute(&house.pool)
             .await

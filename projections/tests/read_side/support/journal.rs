@@ -1,12 +1,15 @@
 //! A journal in memory, written by the rules of the domain or by hand.
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use domain::assignment::{Assignment, Change, Command, Event, Priority, Request, Standing, Status};
+use domain::assignment::{Assignment, Change, Command, Priority, Request, Standing, Status};
+use domain::job::{self, Job};
+use domain::queue::{self, Queue};
 use domain::{
-    Actor, Aggregate, Chain, CommandId, Commit, Context, Digest, Entry, Name, NewCommit, Position,
-    StreamId, Tenant, Text, Timestamp,
+    Actor, Aggregate, Chain, CommandId, Commit, Context, Digest, Entry, Event, Name, NewCommit,
+    Position, StreamId, Tenant, Text, Timestamp, Token,
 };
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
@@ -27,7 +30,8 @@ pub(crate) struct Journal {
 #[derive(Default)]
 struct Inner {
     entries: Vec<Entry>,
-    states: HashMap<StreamId, (Assignment, u64)>,
+    /// Each a state of its aggregate and how many events it had.
+    states: HashMap<StreamId, Box<dyn Any + Send>>,
     /// How far the fastest reader has come.
     read_to: Position,
 }
@@ -51,18 +55,21 @@ impl Journal {
         }
     }
 
-    /// Decides on `command` as the write side would, and records what comes of it.
-    pub(crate) fn decide(
+    /// Decides on `command` as the write side would, and records what comes of it, if anything does.
+    pub(crate) fn handle<A: Aggregate>(
         &self,
         tenant: &Tenant,
-        id: Uuid,
-        command: &Command,
+        id: Token,
+        command: &A::Command,
         at: &str,
     ) -> Position {
-        let stream = StreamId::new(tenant.clone(), Assignment::CATEGORY, id.into());
+        let stream = StreamId::new(tenant.clone(), A::CATEGORY, id);
         let at = time(at);
         let mut inner = self.inner.lock().expect("no test panics with the lock");
-        let (state, version) = inner.states.entry(stream.clone()).or_default();
+        let begin = || Box::new((A::default(), 0_u64)) as Box<dyn Any + Send>;
+        let state = inner.states.entry(stream.clone()).or_insert_with(begin);
+        let state = state.downcast_mut::<(A, u64)>();
+        let (state, version) = state.expect("the category's own aggregate");
         let events = state
             .decide(command, &Context::at(at))
             .expect("not refused");
@@ -71,11 +78,48 @@ impl Journal {
             state.evolve(event, at);
         }
         *version += events.len() as u64;
+        if events.is_empty() {
+            return Position(inner.entries.len() as u64);
+        }
         let position = Position(inner.entries.len() as u64 + 1);
         let commit = commit(position, stream, before, at, &events);
         inner.entries.push(Entry::Commit(commit));
         self.head.send_replace(position);
         position
+    }
+
+    /// The same for an assignment.
+    pub(crate) fn decide(
+        &self,
+        tenant: &Tenant,
+        id: Uuid,
+        command: &Command,
+        at: &str,
+    ) -> Position {
+        self.handle::<Assignment>(tenant, id.into(), command, at)
+    }
+
+    /// The same for a job.
+    pub(crate) fn job(
+        &self,
+        tenant: &Tenant,
+        id: Uuid,
+        command: &job::Command,
+        at: &str,
+    ) -> Position {
+        self.handle::<Job>(tenant, id.into(), command, at)
+    }
+
+    /// The same for a queue.
+    pub(crate) fn queue(
+        &self,
+        tenant: &Tenant,
+        name: &str,
+        command: &queue::Command,
+        at: &str,
+    ) -> Position {
+        let name = Token::new(name).expect("a queue's name");
+        self.handle::<Queue>(tenant, name, command, at)
     }
 
     pub(crate) fn request(&self, tenant: &Tenant, id: Uuid, at: &str) -> Position {
@@ -132,12 +176,12 @@ impl Source for Journal {
 }
 
 /// A commit as it is read back.
-pub(crate) fn commit(
+pub(crate) fn commit<E: Event>(
     position: Position,
     stream: StreamId,
     version: u64,
     at: Timestamp,
-    events: &[Event],
+    events: &[E],
 ) -> Commit {
     let actor = Actor {
         principal: name("rita"),
@@ -171,6 +215,24 @@ pub(crate) fn request() -> Request {
         window: None,
         effort_minutes: None,
         external_ref: None,
+    }
+}
+
+/// A job of queue `mail`, of which nothing else is said.
+pub(crate) fn spec() -> job::Spec {
+    job::Spec {
+        queue: Token::new("mail").expect("a queue's name"),
+        kind: name("send"),
+        priority: job::Priority::Normal,
+        payload: None,
+        run_after: None,
+        deadline: None,
+        timeout_s: None,
+        retry: job::Retry::default(),
+        fairness_key: None,
+        capabilities: job::Capabilities::default(),
+        labels: domain::labels::Labels::default(),
+        parent: None,
     }
 }
 

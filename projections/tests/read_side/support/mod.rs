@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
-pub(crate) use self::journal::{Journal, change, commit, name, request, text, time};
+pub(crate) use self::journal::{Journal, change, commit, name, request, spec, text, time};
 pub(crate) use self::postgres::{database, options_of};
 
 /// Nothing in these tests takes longer unless it is broken.
@@ -73,8 +73,8 @@ impl House {
 
     /// Whether every row is what the journal says.
     pub(crate) async fn clean(&self) -> bool {
-        self.clean_of(&["assignment", "assignment_event", "workload", "command"])
-            .await
+        let names: Vec<_> = Model::all().iter().map(Model::name).collect();
+        self.clean_of(&names).await
     }
 
     pub(crate) async fn clean_of(&self, names: &[&str]) -> bool {
