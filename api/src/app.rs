@@ -6,8 +6,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use commands::dispatch::Dispatch;
 use commands::{Clock, Feed, Handler, Journal};
 use domain::assignment::Assignment;
+use domain::job::Job;
+use domain::queue::Queue;
 use futures_util::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
@@ -22,6 +25,12 @@ use crate::replays::Replays;
 pub struct Parts {
     /// Carries out commands on assignments.
     pub assignments: Handler<Assignment>,
+    /// Carries out commands on jobs; the dispatcher's own, so that both know what the other did.
+    pub jobs: Arc<Handler<Job>>,
+    /// Carries out commands on queues.
+    pub queues: Handler<Queue>,
+    /// Hands out jobs.
+    pub dispatch: Arc<dyn Dispatch>,
     /// The log.
     pub journal: Arc<dyn Journal>,
     /// The public events.
@@ -51,6 +60,7 @@ pub struct App(Arc<Inner>);
 struct Inner {
     parts: Parts,
     requests: Semaphore,
+    claims: Semaphore,
     event_clients: Arc<Semaphore>,
     batches: Arc<Semaphore>,
     last_report: LastReport,
@@ -69,7 +79,10 @@ pub struct Limits {
     pub batches_max: usize,
     /// Requests at the same time, beyond which new ones are turned away at once: more would only wait.
     pub requests_max: usize,
-    /// How long a request may take until its answer begins.
+    /// Claims of jobs at the same time: they wait, and so take no places among the requests. Fewer
+    /// than the dispatcher lets wait, so that whoever is one too many is told so here.
+    pub claims_max: usize,
+    /// How long a request may take until its answer begins, beside what it waits by its own wish.
     pub request_timeout: Duration,
     /// Clients of `/v1/events` at the same time: each holds a subscription to the feed.
     pub event_clients_max: usize,
@@ -123,6 +136,7 @@ impl App {
         let limits = &parts.limits;
         Self(Arc::new(Inner {
             requests: Semaphore::new(limits.requests_max),
+            claims: Semaphore::new(limits.claims_max),
             event_clients: Arc::new(Semaphore::new(limits.event_clients_max)),
             batches: Arc::new(Semaphore::new(limits.batches_max)),
             last_report: LastReport::default(),
@@ -136,6 +150,16 @@ impl App {
             .requests
             .try_acquire()
             .map_err(|_| ApiError::Overloaded)
+    }
+
+    /// A place among the claims.
+    pub(crate) fn admit_claim(&self) -> Result<SemaphorePermit<'_>, ApiError> {
+        let limit = self.limits.claims_max;
+        let permit = self.0.claims.try_acquire();
+        permit.map_err(|_| ApiError::TooMany {
+            what: "claims",
+            limit,
+        })
     }
 
     /// A place among the clients of `/v1/events`.
@@ -188,6 +212,7 @@ impl Default for Limits {
             batch_in_flight_max: 4_000,
             batches_max: 32,
             requests_max: 4_096,
+            claims_max: 4_096,
             request_timeout: Duration::from_secs(30),
             event_clients_max: 256,
             event_stall_max: Duration::from_secs(30),

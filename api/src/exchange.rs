@@ -26,7 +26,7 @@ use uuid::Uuid;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::problem::{ApiError, Draft, FieldError};
-use crate::routes::Route;
+use crate::routes::{Route, wait_max};
 use crate::trace::TraceParent;
 
 /// The request's id, taken from the client or made up.
@@ -116,7 +116,10 @@ pub(crate) async fn exchange(State(app): State<App>, mut request: Request, next:
     let answered = async {
         match refused {
             Some(error) => error.into_response(),
-            None => answer(app.limits.request_timeout, next.run(request)).await,
+            None => {
+                let limit = app.limits.request_timeout + wait_max(&path);
+                answer(limit, next.run(request)).await
+            }
         }
     };
     let response = answered.instrument(span.clone()).await;

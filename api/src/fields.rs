@@ -6,6 +6,7 @@ use serde::de::Error as _;
 use serde::{Deserialize as _, Deserializer};
 
 use crate::problem::{ApiError, FieldError};
+use crate::texts::TimeText;
 
 /// Collects the errors of one body.
 #[derive(Debug, Default)]
@@ -46,6 +47,66 @@ impl Fields {
         }
     }
 
+    /// A number in the domain's type for it. What is too small or too large for `R` becomes `outside`,
+    /// which must break the rule of every `T`.
+    pub(crate) fn number<R, T>(&mut self, pointer: &str, number: i64, outside: R) -> Option<T>
+    where
+        R: TryFrom<i64>,
+        T: TryFrom<R, Error: fmt::Display>,
+    {
+        let number = R::try_from(number).unwrap_or(outside);
+        self.check(pointer, T::try_from(number))
+    }
+
+    /// A number that may be absent: the outer option is empty only after an error.
+    pub(crate) fn optional_number<R, T>(
+        &mut self,
+        pointer: &str,
+        number: Option<i64>,
+        outside: R,
+    ) -> Option<Option<T>>
+    where
+        R: TryFrom<i64>,
+        T: TryFrom<R, Error: fmt::Display>,
+    {
+        match number {
+            Some(number) => self.number(pointer, number, outside).map(Some),
+            None => Some(None),
+        }
+    }
+
+    /// A time that may be absent: the outer option is empty only after an error.
+    pub(crate) fn optional_time(
+        &mut self,
+        pointer: &str,
+        time: Option<&TimeText>,
+    ) -> Option<Option<domain::Timestamp>> {
+        match time {
+            Some(time) => self.check(pointer, time.parse()).map(Some),
+            None => Some(None),
+        }
+    }
+
+    /// Texts of a list, each in the domain's type for it; pointers name their places.
+    pub(crate) fn texts<T>(
+        &mut self,
+        pointer: &str,
+        texts: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Option<Vec<T>>
+    where
+        T: TryFrom<String, Error: fmt::Display>,
+    {
+        let mut all = Some(Vec::new());
+        for (index, text) in texts.into_iter().enumerate() {
+            let text = self.text(&format!("{pointer}/{index}"), text);
+            all = all.zip(text).map(|(mut all, text)| {
+                all.push(text);
+                all
+            });
+        }
+        all
+    }
+
     /// What was built, if no field broke a rule.
     pub(crate) fn finish<T>(self, built: Option<T>) -> Result<T, ApiError> {
         match built {
@@ -84,6 +145,16 @@ where
     let fitting = whole.and_then(|whole| N::try_from(whole).ok());
     let fitting = fitting.ok_or_else(|| D::Error::custom("must be a whole number in its range"))?;
     Ok(Some(fitting))
+}
+
+/// A whole number that must be there.
+pub(crate) fn whole_required<'de, D, N>(deserializer: D) -> Result<N, D::Error>
+where
+    D: Deserializer<'de>,
+    N: TryFrom<i64>,
+{
+    let number = whole(deserializer)?;
+    number.ok_or_else(|| D::Error::custom("must be a whole number"))
 }
 
 /// A key as one part of a JSON pointer (RFC 6901, 3).

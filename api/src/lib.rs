@@ -14,16 +14,20 @@ mod assignments;
 pub mod auth;
 mod batch;
 mod body;
+mod command;
 mod events;
 pub mod exchange;
 mod fields;
 mod health;
-pub mod issue;
+mod history;
+mod jobs;
+mod labels;
 mod metrics;
 mod openapi;
 mod params;
 mod positions;
 pub mod problem;
+mod queues;
 mod reads;
 mod replays;
 pub mod routes;
@@ -67,6 +71,12 @@ fn all(app: Option<App>) -> Routes {
     let add = [
         assignments::commands::add,
         assignments::queries::add,
+        jobs::commands::add,
+        jobs::claim::add,
+        jobs::heartbeat::add,
+        jobs::queries::add,
+        queues::commands::add,
+        queues::queries::add,
         batch::add,
         workload::add,
         events::add,

@@ -23,12 +23,19 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 use crate::app::App;
 use crate::params::POSITION_MAX;
 use crate::problem::{self, FieldError, Problem};
-use crate::routes::{Access, ROUTES, Route, Routes};
+use crate::routes::{Access, CLAIM, ROUTES, Route, Routes};
 use crate::texts::ID_PATTERN;
 
 /// Verbs whose body may be left out: nothing in it is required.
-const OPTIONAL_BODIES: [&str; 6] = [
-    "/requeue", "/start", "/resume", "/close", "/reopen", "/cancel",
+const OPTIONAL_BODIES: [&str; 8] = [
+    "/requeue",
+    "/start",
+    "/resume",
+    "/close",
+    "/reopen",
+    "/cancel",
+    "/configure",
+    "/pause",
 ];
 
 /// Name of the one security scheme.
@@ -61,6 +68,11 @@ pub(crate) fn preamble() -> OpenApi {
                 "assignments",
                 "work that somebody asks of a group, and that one person or agent does",
             ),
+            tag(
+                "jobs",
+                "work for programs, handed out to one worker at a time",
+            ),
+            tag("queues", "how jobs are handed out, and how many wait"),
             tag("batch", "many commands in one request"),
             tag(
                 "workload",
@@ -196,13 +208,29 @@ fn operation_id(row: &Route) -> String {
     words.fold(row.method.to_lowercase(), |id, word| id + "_" + word)
 }
 
+/// Whether it changes one aggregate and is answered with a receipt.
 fn is_command(row: &Route) -> bool {
-    row.method == "POST" && row.path.starts_with("/v1/assignments")
+    let of_aggregates = ["/v1/assignments", "/v1/jobs", "/v1/queues"];
+    row.method == "POST"
+        && of_aggregates.iter().any(|path| row.path.starts_with(path))
+        && !is_of_worker(row)
+}
+
+/// Whether a worker gets or keeps jobs by it.
+fn is_of_worker(row: &Route) -> bool {
+    row.path == CLAIM || row.path.ends_with("/heartbeat")
 }
 
 /// Whether it reads the read models, and so can wait for a position.
 fn is_read(row: &Route) -> bool {
-    let of_models = ["/v1/assignments", "/v1/workload", "/v1/positions"];
+    let of_models = [
+        "/v1/assignments",
+        "/v1/jobs",
+        "/v1/queues",
+        "/v1/workers",
+        "/v1/workload",
+        "/v1/positions",
+    ];
     row.method == "GET" && of_models.iter().any(|path| row.path.starts_with(path))
 }
 
@@ -234,10 +262,7 @@ fn statuses(row: &Route) -> Vec<(&'static str, &'static str)> {
     }
     if is_command(row) {
         statuses.push(("409", "a rule refuses it; `type` names the rule"));
-        statuses.push((
-            "412",
-            "the assignment has another version than was expected",
-        ));
+        statuses.push(("412", "it has another version than was expected"));
         statuses.push((
             "422",
             "a field breaks a rule, or the key stands for another request",
@@ -250,11 +275,18 @@ fn statuses(row: &Route) -> Vec<(&'static str, &'static str)> {
             "the read side did not get as far as was asked in time",
         ));
     }
+    if is_of_worker(row) {
+        statuses.push(("422", "a field breaks a rule"));
+    }
+    if row.path.ends_with("/heartbeat") {
+        statuses.push(("409", "the attempt does not run; the worker should stop"));
+    }
     if row.path == "/v1/replays" {
         statuses.push(("409", "a replay of this name is running"));
         statuses.push(("422", "a field breaks a rule"));
     }
-    if matches!(row.path, "/v1/replays" | "/v1/events" | "/v1/commands") {
+    let limited = ["/v1/replays", "/v1/events", "/v1/commands", CLAIM];
+    if limited.contains(&row.path) {
         statuses.push(("429", "there are as many as the limit"));
     }
     statuses
@@ -283,7 +315,7 @@ fn shared_parameters(row: &Route) -> Vec<Parameter> {
         let id = text()
             .format(Some(SchemaFormat::KnownFormat(KnownFormat::Uuid)))
             .pattern(Some(ID_PATTERN));
-        let mut path = parameter("id", "the assignment", id);
+        let mut path = parameter("id", "which one", id);
         path.parameter_in = ParameterIn::Path;
         path.required = Required::True;
         parameters.push(path);
@@ -294,7 +326,7 @@ fn shared_parameters(row: &Route) -> Vec<Parameter> {
             "the caller's own name for the command: a retry under it is answered as the first try",
             text().pattern(Some("^[!-~]{1,200}$")),
         ));
-        if row.path.contains("{id}") {
+        if row.path.contains('{') {
             parameters.push(parameter(
                 "If-Match",
                 "the version that the decision is made on",

@@ -90,30 +90,39 @@ impl Params {
             .map(move |(key, value)| (key[length..].to_owned(), value))
     }
 
-    /// `limit`, `cursor` and, where the list can be counted, `count`.
-    pub(crate) fn paging(&mut self, countable: bool) -> Result<Paging, ApiError> {
+    /// How many items a page has.
+    pub(crate) fn limit(&mut self) -> u32 {
         let limit = self.checked("limit", |text| {
             let limit = number(text)
                 .ok()
                 .filter(|n| (1..=projections::query::PAGE_ITEMS_MAX).contains(n));
             limit.ok_or("must be a number from `1` to `500`")
         });
+        limit.unwrap_or(LIMIT_DEFAULT)
+    }
+
+    /// Where the page before ended.
+    pub(crate) fn cursor<C, E: fmt::Display>(
+        &mut self,
+        read: impl FnOnce(&str) -> Result<C, E>,
+    ) -> Result<Option<C>, ApiError> {
+        // A cursor of the right form is one that we gave: any other breaks a rule, not the form.
+        let cursor = self.text("cursor").map(|text| read(&text)).transpose();
+        cursor.map_err(|rule| ApiError::Invalid(vec![FieldError::parameter("cursor", rule)]))
+    }
+
+    /// `limit`, `cursor` and, where the list can be counted, `count`.
+    pub(crate) fn paging(&mut self, countable: bool) -> Result<Paging, ApiError> {
+        let limit = self.limit();
         let count = countable.then(|| {
             self.checked("count", |text| {
                 text.parse::<bool>()
                     .map_err(|_| "must be `true` or `false`")
             })
         });
-        let cursor =
-            match self.text("cursor") {
-                // A cursor of the right form is one that we gave: any other breaks a rule, not the form.
-                Some(text) => Some(Cursor::decode(&text).map_err(|rule| {
-                    ApiError::Invalid(vec![FieldError::parameter("cursor", rule)])
-                })?),
-                None => None,
-            };
+        let cursor = self.cursor(Cursor::decode)?;
         Ok(Paging {
-            limit: limit.unwrap_or(LIMIT_DEFAULT),
+            limit,
             cursor,
             count: count.flatten().unwrap_or(false),
         })

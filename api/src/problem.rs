@@ -10,6 +10,7 @@ use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use commands::Failure;
+use commands::dispatch::DispatchError;
 use domain::{Position, Refusal};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -134,6 +135,9 @@ pub enum ApiError {
         /// The limit.
         limit: usize,
     },
+    /// As many claims wait as the dispatcher lets wait.
+    #[error(transparent)]
+    TooManyClaims(DispatchError),
     /// It already runs, or is there.
     #[error("{0}")]
     Conflict(&'static str),
@@ -240,7 +244,9 @@ impl ApiError {
                 "key-reused",
                 "key stands for another request",
             ),
-            Self::TooMany { .. } => (S::TOO_MANY_REQUESTS, "too-many", "limit is reached"),
+            Self::TooMany { .. } | Self::TooManyClaims(_) => {
+                (S::TOO_MANY_REQUESTS, "too-many", "limit is reached")
+            }
             Self::Contended(_) => (S::SERVICE_UNAVAILABLE, "contended", "too many writers"),
             Self::Overloaded => (S::SERVICE_UNAVAILABLE, "overloaded", "server is full"),
             Self::TimedOut(_) => (S::SERVICE_UNAVAILABLE, "timed-out", "server took too long"),
@@ -366,6 +372,7 @@ impl IntoResponse for ApiError {
                 response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
             }
             Self::TooMany { .. }
+            | Self::TooManyClaims(_)
             | Self::Contended(_)
             | Self::Overloaded
             | Self::TimedOut(_)

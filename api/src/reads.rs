@@ -2,8 +2,9 @@
 
 use axum::Json;
 use axum::extract::{FromRequestParts, OriginalUri};
+use axum::http::header::{ETAG, IF_NONE_MATCH};
 use axum::http::request::Parts;
-use axum::http::{HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use domain::Position;
 use projections::{QueryError, ReadSide, Reader};
@@ -11,6 +12,7 @@ use serde::Serialize;
 
 use crate::app::App;
 use crate::auth::Caller;
+use crate::command::etag;
 use crate::exchange::POSITION;
 use crate::params::{self, Params};
 use crate::problem::{ApiError, FieldError};
@@ -100,6 +102,39 @@ pub(crate) fn at<T: Serialize>(position: Position, answer: T) -> Response {
         .headers_mut()
         .insert(POSITION, HeaderValue::from(position.0));
     response
+}
+
+/// A JSON answer about one aggregate, or 304 where the caller has this version of it already.
+pub(crate) fn at_version<T: Serialize>(
+    headers: &HeaderMap,
+    position: Position,
+    version: u64,
+    answer: impl FnOnce() -> T,
+) -> Response {
+    let tag = etag(version);
+    let mut response = if is_matched(headers, &tag) {
+        let mut unchanged = StatusCode::NOT_MODIFIED.into_response();
+        unchanged
+            .headers_mut()
+            .insert(POSITION, HeaderValue::from(position.0));
+        unchanged
+    } else {
+        at(position, answer())
+    };
+    response.headers_mut().insert(ETAG, tag);
+    response
+}
+
+/// Whether `If-None-Match` names `tag`; entity tags are compared weakly there (RFC 9110, 13.1.2).
+fn is_matched(headers: &HeaderMap, tag: &HeaderValue) -> bool {
+    let sent = headers
+        .get_all(IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    sent.flat_map(|value| value.split(',')).any(|one| {
+        let one = one.trim();
+        one == "*" || one.strip_prefix("W/").unwrap_or(one).as_bytes() == tag.as_bytes()
+    })
 }
 
 impl From<QueryError> for ApiError {

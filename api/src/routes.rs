@@ -3,9 +3,12 @@
 //! A handler whose method and path have no row here cannot be added: `Routes::add` panics, so the
 //! program does not start and no test of it passes. Tests walk the same table.
 
+use std::time::Duration;
+
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use commands::dispatch::CLAIM_WAIT_MAX;
 use utoipa::openapi::path::PathItem;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterExt as _};
 
@@ -35,8 +38,12 @@ pub enum Access {
 
 const ANYONE: Access = Access::Roles(Roles::of(&Role::ALL));
 const WORKERS: Access = Access::Roles(Roles::of(&[Role::Admin, Role::Operator, Role::Member]));
+const OPERATORS: Access = Access::Roles(Roles::of(&[Role::Admin, Role::Operator]));
 const REPLAYERS: Access = Access::Roles(Roles::of(&[Role::Admin, Role::Operator, Role::Auditor]));
 const ADMINS: Access = Access::Roles(Roles::of(&[Role::Admin]));
+
+/// The one route that waits by its caller's own wish.
+pub(crate) const CLAIM: &str = "/v1/jobs/claim";
 
 /// The table.
 pub const ROUTES: &[Route] = &[
@@ -51,10 +58,26 @@ pub const ROUTES: &[Route] = &[
     post("/v1/assignments/{id}/close", WORKERS),
     post("/v1/assignments/{id}/reopen", WORKERS),
     post("/v1/assignments/{id}/cancel", WORKERS),
+    post("/v1/jobs", WORKERS),
+    post(CLAIM, WORKERS),
+    post("/v1/jobs/{id}/heartbeat", WORKERS),
+    post("/v1/jobs/{id}/complete", WORKERS),
+    post("/v1/jobs/{id}/fail", WORKERS),
+    post("/v1/jobs/{id}/release", WORKERS),
+    post("/v1/jobs/{id}/cancel", WORKERS),
+    post("/v1/jobs/{id}/requeue", WORKERS),
+    post("/v1/queues/{name}/configure", OPERATORS),
+    post("/v1/queues/{name}/pause", OPERATORS),
+    post("/v1/queues/{name}/resume", OPERATORS),
     post("/v1/commands", WORKERS),
     get("/v1/assignments", ANYONE),
     get("/v1/assignments/{id}", ANYONE),
     get("/v1/assignments/{id}/history", ANYONE),
+    get("/v1/jobs", ANYONE),
+    get("/v1/jobs/{id}", ANYONE),
+    get("/v1/jobs/{id}/history", ANYONE),
+    get("/v1/queues", ANYONE),
+    get("/v1/workers", ANYONE),
     get("/v1/workload", ANYONE),
     get("/v1/events", ANYONE),
     get("/v1/positions", ANYONE),
@@ -136,6 +159,14 @@ fn row(path: &str, item: &PathItem) -> &'static Route {
         .unwrap_or_else(|| panic!("`{method} {path}` has no row in the table of routes"))
 }
 
+/// How long the answer to `path` may wait by its caller's own wish.
+pub(crate) fn wait_max(path: &str) -> Duration {
+    match path {
+        CLAIM => CLAIM_WAIT_MAX,
+        _ => Duration::ZERO,
+    }
+}
+
 /// Lets in whom the row lets in, and no more than the limit at a time.
 async fn authorise(
     State((app, row)): State<(App, &'static Route)>,
@@ -153,12 +184,16 @@ async fn authorise(
         let error = ApiError::Forbidden("route takes other roles than the token has");
         return marked(error.into_response(), row, Some(caller));
     }
-    let response = match app.admit() {
+    let place = match row.path {
+        CLAIM => app.admit_claim(),
+        _ => app.admit(),
+    };
+    let response = match place {
         Ok(_place) => {
             request.extensions_mut().insert(caller.clone());
             next.run(request).await
         }
-        Err(overloaded) => overloaded.into_response(),
+        Err(no_place) => no_place.into_response(),
     };
     marked(response, row, Some(caller))
 }

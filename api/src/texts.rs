@@ -42,6 +42,21 @@ pub(crate) struct ReasonText(pub(crate) String);
 )]
 pub(crate) struct LongText(pub(crate) String);
 
+/// What went wrong: lines of at most 8,000 bytes in all, not blank.
+#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
+#[serde(transparent)]
+#[schema(
+    value_type = String, min_length = 1, max_length = 8000, example = "no such mailbox",
+    pattern = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$"
+)]
+pub(crate) struct ErrorText(pub(crate) String);
+
+/// A name that can stand in a path: 1 to 64 letters, digits, `_` and `-`.
+#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
+#[serde(transparent)]
+#[schema(value_type = String, example = "mail", pattern = "^[A-Za-z0-9_-]{1,64}$")]
+pub(crate) struct TokenText(pub(crate) String);
+
 /// A moment as RFC 3339 writes it.
 #[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
 #[serde(transparent)]
@@ -81,17 +96,22 @@ impl From<LongText> for String {
     }
 }
 
+impl From<ErrorText> for String {
+    fn from(text: ErrorText) -> Self {
+        text.0
+    }
+}
+
+impl From<TokenText> for String {
+    fn from(text: TokenText) -> Self {
+        text.0
+    }
+}
+
 impl TimeText {
     /// The moment, or the rule that the text breaks.
     pub(crate) fn parse(&self) -> Result<domain::Timestamp, &'static str> {
         parse_time(&self.0)
-    }
-}
-
-impl IdText {
-    /// The id, or the rule that the text breaks.
-    pub(crate) fn parse(&self) -> Result<uuid::Uuid, &'static str> {
-        parse_id(&self.0)
     }
 }
 

@@ -1,100 +1,21 @@
 //! The bodies of commands on assignments, and the domain's commands that they become.
-//!
-//! Nobody is named here as the one who does it: that is the token's. `on_behalf_of` says for whom.
 
 use std::collections::BTreeMap;
 
-use domain::Name;
-use domain::assignment::{Command, EffortMinutes, LabelValue, Labels, Priority, Request, Window};
-use serde::de::DeserializeOwned;
+use domain::assignment::{Assignment, Command, EffortMinutes, Priority, Request, Window};
 use serde::{Deserialize, Serialize};
-use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
-use utoipa::openapi::{Ref, RefOr, Schema};
-use utoipa::{PartialSchema as _, ToSchema};
+use utoipa::ToSchema;
 
 use crate::auth::Caller;
-use crate::fields::{Fields, pointer_part, whole};
+use crate::command::body::body;
+use crate::command::{Body, Common};
+use crate::fields::{Fields, whole};
+use crate::labels::{labels, labels_schema};
 use crate::texts::{IdText, LineText, LongText, NameText, ReasonText, TimeText};
-
-/// What every command may carry beside its own fields.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Common {
-    pub(crate) occurred_at: Option<TimeText>,
-    pub(crate) expected_version: Option<u64>,
-    pub(crate) on_behalf_of: Option<NameText>,
-}
-
-/// The body of one verb.
-pub(crate) trait Body: Serialize + DeserializeOwned + Send + 'static {
-    /// The last part of the path, and of `command` in a batch.
-    const VERB: &'static str;
-    /// Whether it brings a new assignment about, so that its path names none.
-    const CREATES: bool = false;
-
-    /// The id that the body asks for.
-    fn id(&self) -> Option<&IdText> {
-        None
-    }
-
-    /// What it carries beside its own fields.
-    fn common(&self) -> Common;
-
-    /// Puts in what stood beside the body, as a batch has it.
-    fn set_common(&mut self, common: Common);
-
-    /// The command, unless a field breaks a rule.
-    fn command(self, caller: &Caller, fields: &mut Fields) -> Option<Command>;
-}
-
-/// Serde cannot both flatten shared fields and refuse unknown ones, so each body has its own three.
-macro_rules! body {
-    ($(#[$doc:meta])* $name:ident $verb:literal { $($(#[$attribute:meta])* $field:ident: $type:ty,)* }
-     |$body:ident, $caller:ident, $fields:ident| $command:expr) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
-        #[serde(deny_unknown_fields)]
-        pub(crate) struct $name {
-            $($(#[$attribute])* pub(crate) $field: $type,)*
-            /// When it happened, if earlier than now.
-            #[serde(default, skip_serializing_if = "Option::is_none")]
-            pub(crate) occurred_at: Option<TimeText>,
-            /// The version that the decision is made on; `If-Match` says the same.
-            #[serde(default, deserialize_with = "whole", skip_serializing_if = "Option::is_none")]
-            #[schema(maximum = 9_007_199_254_740_991_i64)]
-            pub(crate) expected_version: Option<u64>,
-            /// For whom; taken from admins and operators only.
-            #[serde(default, skip_serializing_if = "Option::is_none")]
-            pub(crate) on_behalf_of: Option<NameText>,
-        }
-
-        impl Body for $name {
-            const VERB: &'static str = $verb;
-
-            fn common(&self) -> Common {
-                Common {
-                    occurred_at: self.occurred_at.clone(),
-                    expected_version: self.expected_version,
-                    on_behalf_of: self.on_behalf_of.clone(),
-                }
-            }
-
-            fn set_common(&mut self, common: Common) {
-                self.occurred_at = common.occurred_at;
-                self.expected_version = common.expected_version;
-                self.on_behalf_of = common.on_behalf_of;
-            }
-
-            fn command(self, $caller: &Caller, $fields: &mut Fields) -> Option<Command> {
-                let $body = self;
-                $command
-            }
-        }
-    };
-}
 
 body! {
     /// Give it to somebody.
-    AssignBody "assign" {
+    AssignBody of Assignment: "assignment.assign" {
         /// To whom.
         assignee: NameText,
         /// In which group, if in another one.
@@ -110,7 +31,7 @@ body! {
 
 body! {
     /// Put it into a group's queue.
-    RequeueBody "requeue" {
+    RequeueBody of Assignment: "assignment.requeue" {
         /// Into which, if not back into its own.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         group: Option<NameText>,
@@ -122,7 +43,7 @@ body! {
 
 body! {
     /// Begin to work on it.
-    StartBody "start" {
+    StartBody of Assignment: "assignment.start" {
         /// Who works on it: the caller, if nobody is named.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         assignee: Option<NameText>,
@@ -140,7 +61,7 @@ body! {
 
 body! {
     /// Write something down.
-    NoteBody "note" {
+    NoteBody of Assignment: "assignment.note" {
         /// What.
         text: LongText,
     }
@@ -149,7 +70,7 @@ body! {
 
 body! {
     /// Let it wait.
-    HoldBody "hold" {
+    HoldBody of Assignment: "assignment.hold" {
         /// For what.
         reason: ReasonText,
     }
@@ -158,13 +79,13 @@ body! {
 
 body! {
     /// Go on where it was put on hold.
-    ResumeBody "resume" {}
+    ResumeBody of Assignment: "assignment.resume" {}
     |_body, _caller, _fields| Some(Command::Resume)
 }
 
 body! {
     /// Say that the work is done.
-    CompleteBody "complete" {
+    CompleteBody of Assignment: "assignment.complete" {
         /// What came of it.
         outcome: ReasonText,
     }
@@ -175,13 +96,13 @@ body! {
 
 body! {
     /// Confirm the end of what was completed.
-    CloseBody "close" {}
+    CloseBody of Assignment: "assignment.close" {}
     |_body, _caller, _fields| Some(Command::Close)
 }
 
 body! {
     /// Take an ended assignment up again.
-    ReopenBody "reopen" {
+    ReopenBody of Assignment: "assignment.reopen" {
         /// Why.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<ReasonText>,
@@ -193,7 +114,7 @@ body! {
 
 body! {
     /// End it undone.
-    CancelBody "cancel" {
+    CancelBody of Assignment: "assignment.cancel" {
         /// Why.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<ReasonText>,
@@ -270,7 +191,8 @@ pub(crate) struct WindowBody {
 }
 
 impl Body for RequestBody {
-    const VERB: &'static str = "request";
+    type Target = Assignment;
+    const COMMAND: &'static str = "assignment.request";
     const CREATES: bool = true;
 
     fn id(&self) -> Option<&IdText> {
@@ -305,7 +227,7 @@ impl Body for RequestBody {
             }
             None => Some(Priority::NORMAL),
         };
-        let labels = labels(self.labels.unwrap_or_default(), fields);
+        let labels = labels(self.labels, fields);
         let window = window(self.window, fields);
         let effort_minutes = match self.effort_minutes {
             Some(minutes) => {
@@ -331,43 +253,6 @@ impl Body for RequestBody {
             external_ref: external_ref?,
         })))
     }
-}
-
-/// What a derived schema cannot say: how many labels there may be, and what their keys are.
-fn labels_schema() -> Object {
-    ObjectBuilder::new()
-        .schema_type(SchemaType::from_iter([Type::Object, Type::Null]))
-        .description(Some(
-            "Up to 50 labels, whatever the house wants to find it by.",
-        ))
-        .max_properties(Some(Labels::ENTRIES_MAX))
-        .property_names(Some(name_schema()))
-        .additional_properties(Some(Ref::from_schema_name(LineText::name())))
-        .build()
-}
-
-fn name_schema() -> Schema {
-    match NameText::schema() {
-        RefOr::T(schema) => schema,
-        RefOr::Ref(_) => Schema::default(),
-    }
-}
-
-fn labels(labels: BTreeMap<String, LineText>, fields: &mut Fields) -> Option<Labels> {
-    if labels.len() > Labels::ENTRIES_MAX {
-        return fields.check("/labels", Err(domain::assignment::InvalidField::Labels));
-    }
-    let mut checked = Some(BTreeMap::new());
-    for (key, value) in labels {
-        let pointer = format!("/labels/{}", pointer_part(&key));
-        let key = fields.text::<Name>(&pointer, key);
-        let value = fields.text::<LabelValue>(&pointer, value);
-        checked = checked.zip(key.zip(value)).map(|(mut all, (key, value))| {
-            all.insert(key, value);
-            all
-        });
-    }
-    fields.check("/labels", Labels::try_from(checked?))
 }
 
 fn window(window: Option<WindowBody>, fields: &mut Fields) -> Option<Option<Window>> {

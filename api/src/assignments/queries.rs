@@ -4,9 +4,8 @@
 //! journal, by the same fold.
 
 use axum::extract::{Path, State};
-use axum::http::header::{ETAG, IF_NONE_MATCH};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::http::HeaderMap;
+use axum::response::Response;
 use domain::assignment::{Assignment, Priority, Status};
 use domain::{Aggregate as _, Position, StreamId, Tenant, Token};
 use futures_util::TryStreamExt as _;
@@ -15,13 +14,12 @@ use projections::assignment_event;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::commands::etag;
-use super::views::{AssignmentList, AssignmentView, HistoryList};
+use super::views::{AssignmentList, AssignmentView};
 use crate::app::App;
-use crate::exchange::POSITION;
+use crate::history::HistoryList;
 use crate::params::Params;
 use crate::problem::ApiError;
-use crate::reads::{Asked, at};
+use crate::reads::{Asked, at, at_version};
 use crate::routes::Routes;
 use crate::texts::parse_id;
 
@@ -127,18 +125,10 @@ async fn get(
         (row, position)
     };
     let row = row.ok_or(ApiError::NotFound("assignment"))?;
-    let tag = etag(row.version);
-    let mut response = if is_matched(&headers, &tag) {
-        let mut unchanged = StatusCode::NOT_MODIFIED.into_response();
-        unchanged
-            .headers_mut()
-            .insert(POSITION, HeaderValue::from(position.0));
-        unchanged
-    } else {
-        at(position, AssignmentView::from(row))
-    };
-    response.headers_mut().insert(ETAG, tag);
-    Ok(response)
+    let version = row.version;
+    Ok(at_version(&headers, position, version, || {
+        AssignmentView::from(row)
+    }))
 }
 
 /// Every event of an assignment.
@@ -189,18 +179,6 @@ async fn as_it_was(
         .await?;
     let folded = assignment::fold(&commits, until);
     folded.map_err(|poison| ApiError::Internal(poison.to_string().into()))
-}
-
-/// Whether `If-None-Match` names `tag`; entity tags are compared weakly there (RFC 9110, 13.1.2).
-fn is_matched(headers: &HeaderMap, tag: &HeaderValue) -> bool {
-    let sent = headers
-        .get_all(IF_NONE_MATCH)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
-    sent.flat_map(|value| value.split(',')).any(|one| {
-        let one = one.trim();
-        one == "*" || one.strip_prefix("W/").unwrap_or(one).as_bytes() == tag.as_bytes()
-    })
 }
 
 fn filter(params: &mut Params) -> Filter {

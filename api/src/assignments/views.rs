@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use domain::assignment::{LabelValue, Status};
 use domain::{Name, Timestamp};
 use projections::assignment::AssignmentRow;
-use projections::assignment_event::EventRow;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -122,54 +120,6 @@ pub(crate) struct AssignmentList {
     pub(crate) total: Option<u64>,
 }
 
-/// An event of an assignment, with everything that is known of it.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct HistoryEvent {
-    /// Where it stands: `<position>.<index>`.
-    #[schema(pattern = r"^[0-9]+\.[0-9]+$", example = "12.0")]
-    pub(crate) position: String,
-    /// Its type.
-    #[serde(rename = "type")]
-    pub(crate) name: String,
-    /// The version of the shape of its data.
-    pub(crate) v: u16,
-    /// What it says.
-    #[schema(value_type = Object)]
-    pub(crate) data: Box<RawValue>,
-    /// When it was recorded.
-    #[schema(format = "date-time", value_type = String)]
-    pub(crate) at: Timestamp,
-    /// When it happened, where that was named.
-    #[schema(required, format = "date-time", value_type = Option<String>)]
-    pub(crate) occurred_at: Option<Timestamp>,
-    /// Who did it.
-    pub(crate) principal: String,
-    /// For whom.
-    #[schema(required)]
-    pub(crate) on_behalf_of: Option<String>,
-    /// The command that asked for it.
-    #[schema(format = "uuid", value_type = String)]
-    pub(crate) command: Uuid,
-    /// What ties commands of one errand together.
-    #[schema(required)]
-    pub(crate) correlation: Option<String>,
-    /// The event that led to it.
-    #[schema(required)]
-    pub(crate) causation: Option<String>,
-    /// How many events the assignment has had with this one.
-    pub(crate) version: u64,
-}
-
-/// A part of an assignment's history.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct HistoryList {
-    /// The events, first to last.
-    pub(crate) items: Vec<HistoryEvent>,
-    /// The cursor of the next page; none at the end.
-    #[schema(required)]
-    pub(crate) next: Option<String>,
-}
-
 impl From<AssignmentRow> for AssignmentView {
     fn from(row: AssignmentRow) -> Self {
         Self {
@@ -198,25 +148,6 @@ impl From<AssignmentRow> for AssignmentView {
             notes: row.notes,
             version: row.version,
             position: row.position.0,
-        }
-    }
-}
-
-impl From<EventRow> for HistoryEvent {
-    fn from(row: EventRow) -> Self {
-        Self {
-            position: row.event.to_string(),
-            name: row.name.into(),
-            v: row.shape,
-            data: row.data,
-            at: row.at,
-            occurred_at: row.occurred_at,
-            principal: row.principal.into(),
-            on_behalf_of: row.on_behalf_of.map(Into::into),
-            command: row.command.0,
-            correlation: row.correlation.map(Into::into),
-            causation: row.causation.map(|event| event.to_string()),
-            version: row.version,
         }
     }
 }

@@ -1,24 +1,42 @@
 //! One line of a batch: from its JSON to a command for the handler.
 
+use domain::assignment::Assignment;
+use domain::job::Job;
+use domain::queue::Queue;
+use domain::{Aggregate as _, Category, Token};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::assignments::bodies::{
-    AssignBody, Body, CancelBody, CloseBody, Common, CompleteBody, HoldBody, NoteBody, ReopenBody,
-    RequestBody, RequeueBody, ResumeBody, StartBody,
+    AssignBody, CancelBody, CloseBody, CompleteBody, HoldBody, NoteBody, ReopenBody, RequestBody,
+    RequeueBody, ResumeBody, StartBody,
 };
 use crate::body::parse;
+use crate::command::issue::{Issued, Issuer, check_key};
+use crate::command::{Body, Common, Target};
 use crate::fields::whole;
-use crate::issue::{Issued, Issuer, check_key};
+use crate::jobs::bodies::{CancelJob, CompleteJob, EnqueueJob, FailJob, ReleaseJob, RequeueJob};
 use crate::problem::{ApiError, FieldError};
-use crate::texts::{IdText, NameText, TimeText};
+use crate::queues::bodies::{ConfigureQueue, PauseQueue, ResumeQueue};
+use crate::texts::{NameText, TimeText};
+
+/// A command for one of the aggregates.
+#[derive(Debug)]
+pub(super) enum Command {
+    Assignment(Issued<Assignment>),
+    Job(Issued<Job>),
+    Queue(Issued<Queue>),
+}
+
+/// What names an aggregate within the tenant of the batch.
+pub(super) type Key = (Category, Token);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct LineBody<'a> {
     command: String,
     #[serde(default)]
-    id: Option<IdText>,
+    id: Option<String>,
     #[serde(default)]
     key: Option<String>,
     #[serde(default)]
@@ -31,32 +49,54 @@ struct LineBody<'a> {
     data: Option<&'a RawValue>,
 }
 
+impl Command {
+    /// The aggregate that it is for.
+    pub(super) fn key(&self) -> Key {
+        let (category, stream) = match self {
+            Self::Assignment(issued) => (Assignment::CATEGORY, &issued.stream),
+            Self::Job(issued) => (Job::CATEGORY, &issued.stream),
+            Self::Queue(issued) => (Queue::CATEGORY, &issued.stream),
+        };
+        (category, stream.id.clone())
+    }
+}
+
 /// The command that `line` asks for.
-pub(super) fn read(line: &[u8], issuer: &Issuer<'_>) -> Result<Issued, ApiError> {
+pub(super) fn read(line: &[u8], issuer: &Issuer<'_>) -> Result<Command, ApiError> {
     let line: LineBody<'_> = match serde_json::from_slice(line) {
         Ok(line) => line,
         Err(error) => return Err(ApiError::Malformed(vec![FieldError::field("", error)])),
     };
-    match line.command.strip_prefix("assignment.").unwrap_or_default() {
-        RequestBody::VERB => issue::<RequestBody>(line, issuer),
-        AssignBody::VERB => issue::<AssignBody>(line, issuer),
-        RequeueBody::VERB => issue::<RequeueBody>(line, issuer),
-        StartBody::VERB => issue::<StartBody>(line, issuer),
-        NoteBody::VERB => issue::<NoteBody>(line, issuer),
-        HoldBody::VERB => issue::<HoldBody>(line, issuer),
-        ResumeBody::VERB => issue::<ResumeBody>(line, issuer),
-        CompleteBody::VERB => issue::<CompleteBody>(line, issuer),
-        CloseBody::VERB => issue::<CloseBody>(line, issuer),
-        ReopenBody::VERB => issue::<ReopenBody>(line, issuer),
-        CancelBody::VERB => issue::<CancelBody>(line, issuer),
+    let (assignment, job, queue) = (Command::Assignment, Command::Job, Command::Queue);
+    match line.command.as_str() {
+        RequestBody::COMMAND => issue::<RequestBody>(line, issuer).map(assignment),
+        AssignBody::COMMAND => issue::<AssignBody>(line, issuer).map(assignment),
+        RequeueBody::COMMAND => issue::<RequeueBody>(line, issuer).map(assignment),
+        StartBody::COMMAND => issue::<StartBody>(line, issuer).map(assignment),
+        NoteBody::COMMAND => issue::<NoteBody>(line, issuer).map(assignment),
+        HoldBody::COMMAND => issue::<HoldBody>(line, issuer).map(assignment),
+        ResumeBody::COMMAND => issue::<ResumeBody>(line, issuer).map(assignment),
+        CompleteBody::COMMAND => issue::<CompleteBody>(line, issuer).map(assignment),
+        CloseBody::COMMAND => issue::<CloseBody>(line, issuer).map(assignment),
+        ReopenBody::COMMAND => issue::<ReopenBody>(line, issuer).map(assignment),
+        CancelBody::COMMAND => issue::<CancelBody>(line, issuer).map(assignment),
+        EnqueueJob::COMMAND => issue::<EnqueueJob>(line, issuer).map(job),
+        CompleteJob::COMMAND => issue::<CompleteJob>(line, issuer).map(job),
+        FailJob::COMMAND => issue::<FailJob>(line, issuer).map(job),
+        ReleaseJob::COMMAND => issue::<ReleaseJob>(line, issuer).map(job),
+        CancelJob::COMMAND => issue::<CancelJob>(line, issuer).map(job),
+        RequeueJob::COMMAND => issue::<RequeueJob>(line, issuer).map(job),
+        ConfigureQueue::COMMAND => issue::<ConfigureQueue>(line, issuer).map(queue),
+        PauseQueue::COMMAND => issue::<PauseQueue>(line, issuer).map(queue),
+        ResumeQueue::COMMAND => issue::<ResumeQueue>(line, issuer).map(queue),
         _ => Err(malformed(
             "/command",
-            "must be `assignment.<verb>` with a known verb",
+            "must be `assignment.<verb>`, `job.<verb>` or `queue.<verb>` with a known verb",
         )),
     }
 }
 
-fn issue<B: Body>(line: LineBody<'_>, issuer: &Issuer<'_>) -> Result<Issued, ApiError> {
+fn issue<B: Body>(line: LineBody<'_>, issuer: &Issuer<'_>) -> Result<Issued<B::Target>, ApiError> {
     let data = line.data.map_or("{}", RawValue::get);
     let mut body: B = parse(data.as_bytes(), "/data").map_err(inside_data)?;
     let inside = body.common();
@@ -82,9 +122,14 @@ fn issue<B: Body>(line: LineBody<'_>, issuer: &Issuer<'_>) -> Result<Issued, Api
         on_behalf_of: line.on_behalf_of,
     });
     let id = match &line.id {
-        Some(id) => Some(id.parse().map_err(|rule| malformed("/id", rule))?),
+        Some(id) => Some(B::Target::parse_id(id).map_err(|rule| malformed("/id", &rule))?),
         None if B::CREATES => None,
-        None => return Err(malformed("/id", "must be the id of an assignment")),
+        None => {
+            return Err(malformed(
+                "/id",
+                "must be there: the command is for what it names",
+            ));
+        }
     };
     issuer
         .issue(id, line.key.as_deref(), body)

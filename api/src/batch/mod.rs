@@ -37,11 +37,12 @@ const NDJSON: &str = "application/x-ndjson";
 
 /// Carry out many commands.
 ///
-/// Each line is one command as JSON: `command` (`assignment.<verb>`), `id` of the assignment (may be
-/// left out for `assignment.request`), `key` (an idempotency key), `occurred_at`, `on_behalf_of`,
-/// `expected_version`, and the verb's body as `data`. Each line of the answer has `line`, `status`,
-/// and `receipt` or `problem`, in the order of the lines. Commands on the same assignment are carried
-/// out in order. At most 10,000 lines; the first beyond is answered with 413 and reading stops.
+/// Each line is one command as JSON: `command` (`assignment.<verb>`, `job.<verb>`, `queue.<verb>`), `id`
+/// of the assignment or the job, or name of the queue (may be left out for `assignment.request` and
+/// `job.enqueue`), `key` (an idempotency key), `occurred_at` (of assignments), `on_behalf_of`,
+/// `expected_version`, and the verb's body as `data`. Each line of the answer has `line`, `status`, and
+/// `receipt` or `problem`, in the order of the lines. Commands on the same aggregate are carried out in
+/// order. At most 10,000 lines; the first beyond is answered with 413 and reading stops.
 #[utoipa::path(post, path = "/v1/commands", tag = "batch",
     request_body(content = String, content_type = "application/x-ndjson", example =
         "{\"command\":\"assignment.request\",\"key\":\"1\",\"data\":{\"title\":\"Fan\",\"kind\":\"incident\",\"group\":\"network\"}}\n"),

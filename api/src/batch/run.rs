@@ -5,20 +5,20 @@ use std::collections::{HashMap, VecDeque};
 
 use axum::body::{Body, Bytes};
 use bytes::{BufMut as _, BytesMut};
-use domain::{Name, Token};
+use domain::Name;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use serde::Serialize;
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::command;
+use super::command::{self, Command, Key};
 use super::lines::{Line, Lines};
 use crate::app::App;
-use crate::assignments::commands::ReceiptBody;
 use crate::auth::Caller;
+use crate::command::issue::{Issued, Issuer};
+use crate::command::{ReceiptBody, Target};
 use crate::exchange::Exchange;
-use crate::issue::{Issued, Issuer};
 use crate::problem::{ApiError, FieldError, Problem};
 
 /// The path that problems of lines name as their instance.
@@ -41,8 +41,8 @@ pub(super) struct Run {
     read: usize,
     /// Commands that wait for an earlier one on the same aggregate; an entry without any says that
     /// one is being carried out.
-    busy: HashMap<Token, VecDeque<(usize, Issued)>>,
-    running: FuturesUnordered<BoxFuture<'static, (usize, Token, Outcome)>>,
+    busy: HashMap<Key, VecDeque<(usize, Command)>>,
+    running: FuturesUnordered<BoxFuture<'static, (usize, Key, Outcome)>>,
     /// Commands that run or wait.
     in_flight: usize,
 }
@@ -149,9 +149,9 @@ impl Run {
         };
         match line {
             Line::Whole(bytes) => match command::read(&bytes, &issuer) {
-                Ok(issued) => {
+                Ok(command) => {
                     self.answers.expect(number);
-                    self.start(number, issued);
+                    self.start(number, command);
                 }
                 Err(error) => self.answers.put(number, Err(error)),
             },
@@ -176,45 +176,56 @@ impl Run {
         true
     }
 
-    fn start(&mut self, number: usize, issued: Issued) {
+    fn start(&mut self, number: usize, command: Command) {
         self.in_flight += 1;
-        match self.busy.get_mut(&issued.stream.id) {
-            Some(waiting) => waiting.push_back((number, issued)),
+        let key = command.key();
+        match self.busy.get_mut(&key) {
+            Some(waiting) => waiting.push_back((number, command)),
             None => {
-                self.busy.insert(issued.stream.id.clone(), VecDeque::new());
-                self.run(number, issued);
+                self.busy.insert(key.clone(), VecDeque::new());
+                self.run(number, key, command);
             }
         }
     }
 
-    fn run(&self, number: usize, issued: Issued) {
+    fn run(&self, number: usize, key: Key, command: Command) {
         let app = self.app.clone();
-        let limit = app.limits.request_timeout;
-        self.running.push(Box::pin(async move {
-            let id = issued.stream.id.clone();
-            let handled = app.assignments.handle(&issued.stream, issued.request);
-            let outcome = match tokio::time::timeout(limit, handled).await {
-                Ok(Ok(receipt)) => {
-                    let created = issued.creates && !receipt.unchanged;
-                    Ok((if created { 201 } else { 200 }, ReceiptBody::from(receipt)))
-                }
-                Ok(Err(failure)) => Err(ApiError::from(failure)),
-                Err(_elapsed) => Err(ApiError::TimedOut(limit.as_secs())),
-            };
-            (number, id, outcome)
-        }));
+        self.running.push(match command {
+            Command::Assignment(issued) => Box::pin(carry_out(app, number, key, issued)),
+            Command::Job(issued) => Box::pin(carry_out(app, number, key, issued)),
+            Command::Queue(issued) => Box::pin(carry_out(app, number, key, issued)),
+        });
     }
 
-    fn finish(&mut self, (number, id, outcome): (usize, Token, Outcome)) {
+    fn finish(&mut self, (number, key, outcome): (usize, Key, Outcome)) {
         self.in_flight -= 1;
         self.answers.put(number, outcome);
-        match self.busy.get_mut(&id).and_then(VecDeque::pop_front) {
-            Some((number, issued)) => self.run(number, issued),
+        match self.busy.get_mut(&key).and_then(VecDeque::pop_front) {
+            Some((number, command)) => self.run(number, key, command),
             None => {
-                self.busy.remove(&id);
+                self.busy.remove(&key);
             }
         }
     }
+}
+
+async fn carry_out<A: Target>(
+    app: App,
+    number: usize,
+    key: Key,
+    issued: Issued<A>,
+) -> (usize, Key, Outcome) {
+    let limit = app.limits.request_timeout;
+    let handled = A::handler(&app).handle(&issued.stream, issued.request);
+    let outcome = match tokio::time::timeout(limit, handled).await {
+        Ok(Ok(receipt)) => {
+            let created = issued.creates && !receipt.unchanged;
+            Ok((if created { 201 } else { 200 }, ReceiptBody::from(receipt)))
+        }
+        Ok(Err(failure)) => Err(ApiError::from(failure)),
+        Err(_elapsed) => Err(ApiError::TimedOut(limit.as_secs())),
+    };
+    (number, key, outcome)
 }
 
 impl Answers {

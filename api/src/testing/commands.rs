@@ -56,7 +56,7 @@ async fn a_receipt_is_the_write_sides_own() {
         events: vec!["noted".to_owned()],
         unchanged: false,
     };
-    let ours = crate::assignments::commands::ReceiptBody::from(receipt.clone());
+    let ours = crate::command::ReceiptBody::from(receipt.clone());
     let theirs = serde_json::to_value(&receipt).expect("plain");
     assert_eq!(serde_json::to_value(ours).expect("plain"), theirs);
 }

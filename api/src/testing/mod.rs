@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use ::commands::dispatch::Dispatcher;
+use ::commands::dispatch::office::{self, FromTheStart, OnlyOne};
 use ::commands::feed::FeedEvent;
 use ::commands::feed::replay::ReplaySink;
 use ::commands::journal::BoxError;
@@ -21,7 +23,7 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
-use domain::{Name, Tenant, Timestamp, Token};
+use domain::{Aggregate, Name, Tenant, Timestamp, Token};
 use futures_util::future::{BoxFuture, FutureExt as _, ready};
 use projections::{ReadSide, Reader};
 use sqlx::postgres::PgPoolOptions;
@@ -116,6 +118,7 @@ pub(crate) struct Service {
     pub(crate) journal: MemoryJournal,
     pub(crate) feed: MemoryFeed,
     pub(crate) clock: Arc<TestClock>,
+    pub(crate) dispatcher: Dispatcher,
     pub(crate) signing: SigningKey,
     pub(crate) shutdown: CancellationToken,
     /// Whether `/metrics` panics.
@@ -128,6 +131,15 @@ pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+}
+
+fn handler<A: Aggregate>(journal: &MemoryJournal, clock: &Arc<TestClock>) -> Handler<A> {
+    Handler::new(
+        Arc::new(journal.clone()),
+        Arc::new(MemoryReceipts::default()),
+        Arc::new(MemorySnapshots::default()),
+        Arc::clone(clock) as _,
+    )
 }
 
 impl Service {
@@ -148,14 +160,20 @@ impl Service {
             .acquire_timeout(Duration::from_millis(50))
             .connect_lazy("postgres://nobody@127.0.0.1:1/none")
             .expect("a well formed address");
-        let assignments = Handler::new(
-            Arc::new(journal.clone()),
-            Arc::new(MemoryReceipts::default()),
-            Arc::new(MemorySnapshots::default()),
-            Arc::clone(&clock) as _,
-        );
+        let jobs = Arc::new(handler(&journal, &clock));
+        let (dispatcher, dispatching) = Dispatcher::new(office::Parts {
+            journal: Arc::new(journal.clone()),
+            jobs: Arc::clone(&jobs),
+            clock: Arc::clone(&clock) as _,
+            open: Arc::new(FromTheStart),
+            office: Arc::new(OnlyOne),
+        });
+        tokio::spawn(dispatching);
         let app = App::new(Parts {
-            assignments,
+            assignments: handler(&journal, &clock),
+            jobs,
+            queues: handler(&journal, &clock),
+            dispatch: Arc::new(dispatcher.clone()),
             journal: Arc::new(journal.clone()),
             feed: Arc::new(feed.clone()),
             replays: Replays::new(
@@ -184,6 +202,7 @@ impl Service {
             journal,
             feed,
             clock,
+            dispatcher,
             signing,
             shutdown,
             panics,

@@ -7,17 +7,16 @@
 use axum::http::header::IF_MATCH;
 use axum::http::{HeaderMap, HeaderName};
 use commands::{Clock, Request};
-use domain::assignment::{Assignment, Command};
-use domain::{Actor, Aggregate as _, CommandId, Digest, Name, StreamId, Token};
+use domain::{Actor, Aggregate, CommandId, Digest, Name, StreamId, Token};
 use uuid::Uuid;
 
-use crate::assignments::bodies::Body;
+use super::{Body, Target};
 use crate::auth::Caller;
 use crate::fields::{Fields, exact};
 use crate::problem::{ApiError, FieldError};
 
 /// The header with the client's own name for a command.
-pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// Longer keys are refused: two UUIDs and a prefix fit many times.
 pub(crate) const KEY_BYTES_MAX: usize = 200;
@@ -40,9 +39,9 @@ pub(crate) struct Issuer<'a> {
 
 /// A command, ready for the handler.
 #[derive(Debug)]
-pub(crate) struct Issued {
+pub(crate) struct Issued<A: Aggregate> {
     pub(crate) stream: StreamId,
-    pub(crate) request: Request<Command>,
+    pub(crate) request: Request<A::Command>,
     /// Whether it brings a new aggregate about.
     pub(crate) creates: bool,
 }
@@ -51,10 +50,10 @@ impl Issuer<'_> {
     /// The command that `body` asks for, on the aggregate `id` or on a new one.
     pub(crate) fn issue<B: Body>(
         &self,
-        id: Option<Uuid>,
+        id: Option<Token>,
         key: Option<&str>,
         body: B,
-    ) -> Result<Issued, ApiError> {
+    ) -> Result<Issued<B::Target>, ApiError> {
         let mut fields = Fields::default();
         let command_id = match key {
             Some(key) => self.command_id(key),
@@ -62,15 +61,20 @@ impl Issuer<'_> {
         };
         let id = match (id, body.id()) {
             (Some(id), _) => Some(id),
-            (None, Some(named)) => fields.check("/id", named.parse()),
+            (None, Some(named)) => fields.check("/id", B::Target::parse_id(&named.0)),
             (None, None) if key.is_some() => {
-                Some(Uuid::new_v5(&AGGREGATES, command_id.0.as_bytes()))
+                let derived = Uuid::new_v5(&AGGREGATES, command_id.0.as_bytes());
+                Some(Token::from(derived))
             }
-            (None, None) => Some(self.clock.fresh_id()),
+            (None, None) => Some(Token::from(self.clock.fresh_id())),
         };
         let common = body.common();
-        let digest = digest(&body, id.unwrap_or_default());
+        let digest = digest(&body, id.as_ref());
         let occurred_at = match &common.occurred_at {
+            Some(_) if !B::Target::MAY_BE_EARLIER => fields.check(
+                "/occurred_at",
+                Err("is not taken: it happens when it is recorded"),
+            ),
             Some(time) => fields.check("/occurred_at", time.parse()).map(Some),
             None => Some(None),
         };
@@ -87,28 +91,49 @@ impl Issuer<'_> {
             ));
         }
         Ok(Issued {
-            stream: StreamId::new(
-                self.caller.tenant().clone(),
-                Assignment::CATEGORY,
-                Token::from(id),
-            ),
             request: Request {
-                id: command_id,
                 keyed: key.is_some(),
                 digest,
-                actor: Actor {
-                    principal: self.caller.principal().clone(),
-                    on_behalf_of,
-                },
-                correlation: Some(self.correlation.clone()),
-                causation: None,
-                trace: Some(self.trace.to_owned()),
                 occurred_at,
                 expected_version: common.expected_version,
-                command,
+                ..self.request(command_id, on_behalf_of, command)
             },
+            stream: self.stream::<B::Target>(id),
             creates: B::CREATES,
         })
+    }
+
+    /// A command of our own making, without a key, on the aggregate `id`.
+    pub(crate) fn issue_unkeyed<A: Target>(&self, id: Token, command: A::Command) -> Issued<A> {
+        let command_id = CommandId(self.clock.fresh_id());
+        Issued {
+            stream: self.stream::<A>(id),
+            request: self.request(command_id, None, command),
+            creates: false,
+        }
+    }
+
+    /// The stream of the caller's aggregate `id`.
+    pub(crate) fn stream<A: Target>(&self, id: Token) -> StreamId {
+        StreamId::new(self.caller.tenant().clone(), A::CATEGORY, id)
+    }
+
+    fn request<C>(&self, id: CommandId, on_behalf_of: Option<Name>, command: C) -> Request<C> {
+        Request {
+            id,
+            keyed: false,
+            digest: Digest::default(),
+            actor: Actor {
+                principal: self.caller.principal().clone(),
+                on_behalf_of,
+            },
+            correlation: Some(self.correlation.clone()),
+            causation: None,
+            trace: Some(self.trace.to_owned()),
+            occurred_at: None,
+            expected_version: None,
+            command,
+        }
     }
 
     /// No part can hold the separator: a tenant is a token, a principal has no control characters,
@@ -123,15 +148,24 @@ impl Issuer<'_> {
     }
 }
 
-/// What tells one request from another under the same key: verb, aggregate and the body's meaning,
-/// not the order or the spacing of its fields.
-fn digest<B: Body>(body: &B, id: Uuid) -> Digest {
+/// What tells one request from another under the same key: command, aggregate and the body's meaning,
+/// not the order or the spacing of its fields. JSON that is kept as it was written counts as written.
+fn digest<B: Body>(body: &B, id: Option<&Token>) -> Digest {
     let mut hasher = blake3::Hasher::new();
-    hasher
-        .update(B::VERB.as_bytes())
-        .update(&[0])
-        .update(id.as_bytes());
-    let written = serde_json::to_vec(body).expect("a body has only text, numbers and maps of text");
+    match B::COMMAND.strip_prefix("assignment.") {
+        // The first digests were of assignments only, and did not name them: a retry has to meet them.
+        Some(verb) => {
+            let id = id.and_then(|id| Uuid::try_parse(id.as_str()).ok());
+            hasher.update(verb.as_bytes()).update(&[0]);
+            hasher.update(id.unwrap_or_default().as_bytes());
+        }
+        None => {
+            hasher.update(B::COMMAND.as_bytes()).update(&[0]);
+            let id = id.map_or("", Token::as_str);
+            hasher.update(id.as_bytes()).update(&[0]);
+        }
+    }
+    let written = serde_json::to_vec(body).expect("a body has only text, numbers, maps and JSON");
     hasher.update(&written);
     let mut digest = Digest::default();
     digest
