@@ -8,8 +8,11 @@ use std::time::Duration;
 use anyhow::Context as _;
 use api::auth::Verifier;
 use api::{App, Limits, Parts, Reads, Replays};
+use commands::dispatch::Dispatcher;
+use commands::dispatch::office::{self, FromTheStart, OnlyOne};
 use commands::feed::pump::Pump;
-use commands::{Clock, Handler, Journal};
+use commands::{Clock, Handler, Journal, Receipts, Snapshots};
+use domain::Aggregate;
 use infra::SystemClock;
 use infra::receipts::ReadSideReceipts;
 use projections::live::Projector;
@@ -94,13 +97,29 @@ impl Running {
         let metrics = infra::telemetry::start_metrics()?;
         let shutdown = self.stop_serving.clone();
         let side = ReadSide::follow(connections.pool.clone());
+        let receipts = ReadSideReceipts::follow(connections.pool.clone(), &side);
+        let writing = Writing {
+            journal: journal.clone(),
+            receipts: Arc::new(receipts),
+            snapshots: connections.snapshots.clone(),
+            clock: clock.clone(),
+        };
+        let jobs = Arc::new(writing.handler());
+        let (dispatcher, dispatching) = Dispatcher::new(office::Parts {
+            journal: journal.clone(),
+            jobs: jobs.clone(),
+            clock: clock.clone(),
+            open: Arc::new(FromTheStart),
+            office: Arc::new(OnlyOne),
+        });
+        let stop = self.stop_roles.clone();
+        self.roles
+            .spawn(async move { stop.run_until_cancelled(dispatching).await });
         let app = App::new(Parts {
-            assignments: Handler::new(
-                journal.clone(),
-                Arc::new(ReadSideReceipts::follow(connections.pool.clone(), &side)),
-                connections.snapshots.clone(),
-                clock.clone(),
-            ),
+            assignments: writing.handler(),
+            jobs,
+            queues: writing.handler(),
+            dispatch: Arc::new(dispatcher),
             journal: journal.clone(),
             feed: connections.feed.clone(),
             replays: Replays::new(journal, connections.replays.clone(), shutdown.clone()),
@@ -136,6 +155,25 @@ impl Running {
         ended("requests", &self.serving, SERVING_ENDS_MAX).await;
         self.stop_roles.cancel();
         ended("roles", &self.roles, ROLES_END_MAX).await;
+    }
+}
+
+/// What a handler works with, whichever aggregate it is for.
+struct Writing {
+    journal: Arc<dyn Journal>,
+    receipts: Arc<dyn Receipts>,
+    snapshots: Arc<dyn Snapshots>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Writing {
+    fn handler<A: Aggregate>(&self) -> Handler<A> {
+        Handler::new(
+            self.journal.clone(),
+            self.receipts.clone(),
+            self.snapshots.clone(),
+            self.clock.clone(),
+        )
     }
 }
 
