@@ -36,9 +36,14 @@ pub enum Access {
     Roles(Roles),
 }
 
+/// Who works on assignments and jobs.
+pub(crate) const WORKER_ROLES: Roles = Roles::of(&[Role::Admin, Role::Operator, Role::Member]);
+/// Who says how work is handed out.
+pub(crate) const OPERATOR_ROLES: Roles = Roles::of(&[Role::Admin, Role::Operator]);
+
 const ANYONE: Access = Access::Roles(Roles::of(&Role::ALL));
-const WORKERS: Access = Access::Roles(Roles::of(&[Role::Admin, Role::Operator, Role::Member]));
-const OPERATORS: Access = Access::Roles(Roles::of(&[Role::Admin, Role::Operator]));
+const WORKERS: Access = Access::Roles(WORKER_ROLES);
+const OPERATORS: Access = Access::Roles(OPERATOR_ROLES);
 const REPLAYERS: Access = Access::Roles(Roles::of(&[Role::Admin, Role::Operator, Role::Auditor]));
 const ADMINS: Access = Access::Roles(Roles::of(&[Role::Admin]));
 

@@ -10,12 +10,15 @@ use domain::Token;
 use domain::assignment::Assignment;
 
 use crate::app::App;
+use crate::auth::Roles;
 use crate::command::Target;
+use crate::routes::WORKER_ROLES;
 use crate::texts::parse_id;
 
 impl Target for Assignment {
     const PATH: &'static str = "/v1/assignments";
     const ID: &'static str = "id";
+    const ROLES: Roles = WORKER_ROLES;
     const MAY_BE_EARLIER: bool = true;
 
     fn parse_id(text: &str) -> Result<Token, String> {

@@ -54,6 +54,11 @@ impl Issuer<'_> {
         key: Option<&str>,
         body: B,
     ) -> Result<Issued<B::Target>, ApiError> {
+        if !self.caller.roles().meets(B::Target::ROLES) {
+            return Err(ApiError::Forbidden(
+                "command takes other roles than the token has",
+            ));
+        }
         let mut fields = Fields::default();
         let command_id = match key {
             Some(key) => self.command_id(key),

@@ -20,6 +20,7 @@ pub(crate) use self::body::{Body, Common};
 pub(crate) use self::call::Call;
 pub(crate) use self::receipt::{ReceiptBody, etag};
 use crate::app::App;
+use crate::auth::Roles;
 
 /// An aggregate that commands over HTTP are for.
 pub(crate) trait Target: Aggregate {
@@ -27,6 +28,9 @@ pub(crate) trait Target: Aggregate {
     const PATH: &'static str;
     /// What the paths of its commands call its id.
     const ID: &'static str;
+    /// Who may ask for its commands, however they come: a batch takes them from others than their own
+    /// routes do.
+    const ROLES: Roles;
     /// Whether a command may say that it happened earlier than it is recorded.
     const MAY_BE_EARLIER: bool;
 

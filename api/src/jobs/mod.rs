@@ -13,13 +13,16 @@ use domain::Token;
 use domain::job::Job;
 
 use crate::app::App;
+use crate::auth::Roles;
 use crate::command::Target;
 use crate::problem::ApiError;
+use crate::routes::WORKER_ROLES;
 use crate::texts::parse_id;
 
 impl Target for Job {
     const PATH: &'static str = "/v1/jobs";
     const ID: &'static str = "id";
+    const ROLES: Roles = WORKER_ROLES;
     const MAY_BE_EARLIER: bool = false;
 
     fn parse_id(text: &str) -> Result<Token, String> {

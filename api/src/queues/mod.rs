@@ -11,11 +11,14 @@ use domain::Token;
 use domain::queue::Queue;
 
 use crate::app::App;
+use crate::auth::Roles;
 use crate::command::Target;
+use crate::routes::OPERATOR_ROLES;
 
 impl Target for Queue {
     const PATH: &'static str = "/v1/queues";
     const ID: &'static str = "name";
+    const ROLES: Roles = OPERATOR_ROLES;
     const MAY_BE_EARLIER: bool = false;
 
     fn parse_id(text: &str) -> Result<Token, String> {

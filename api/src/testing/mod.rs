@@ -4,14 +4,16 @@
 mod access;
 mod commands;
 mod exchange;
+mod jobs;
 mod limits;
+mod queues;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ::commands::dispatch::Dispatcher;
-use ::commands::dispatch::office::{self, FromTheStart, OnlyOne};
+use ::commands::dispatch::office::{self, FromTheStart, Office, OnlyOne};
 use ::commands::feed::FeedEvent;
 use ::commands::feed::replay::ReplaySink;
 use ::commands::journal::BoxError;
@@ -148,6 +150,11 @@ impl Service {
     }
 
     pub(crate) fn with(limits: Limits) -> Self {
+        Self::dispatched_by(limits, Arc::new(OnlyOne))
+    }
+
+    /// The service with a dispatcher that waits for `office`.
+    pub(crate) fn dispatched_by(limits: Limits, office: Arc<dyn Office>) -> Self {
         let (private, public) = key_pair();
         let clock = Arc::new(TestClock::default());
         let keys = Keys::from_public_pems([("first", public)]).expect("a public key");
@@ -166,7 +173,7 @@ impl Service {
             jobs: Arc::clone(&jobs),
             clock: Arc::clone(&clock) as _,
             open: Arc::new(FromTheStart),
-            office: Arc::new(OnlyOne),
+            office,
         });
         tokio::spawn(dispatching);
         let app = App::new(Parts {
@@ -233,6 +240,15 @@ impl Service {
         }
     }
 
+    /// Posts `body` with these roles in tenant `default`.
+    pub(crate) async fn post_as(&self, role: Role, path: &str, body: &str) -> Answer {
+        let mut request = self.posting(path, body);
+        let token = format!("Bearer {}", self.token("default", &[role]));
+        let headers = request.headers_mut();
+        headers.insert("authorization", token.parse().expect("ASCII"));
+        self.send(request).await
+    }
+
     /// Posts `body` as a member of tenant `default`.
     pub(crate) async fn post(&self, path: &str, body: &str) -> Answer {
         self.send(self.posting(path, body)).await
@@ -269,6 +285,19 @@ impl Answer {
         value
             .and_then(|value| value.to_str().ok())
             .unwrap_or_default()
+    }
+
+    /// The status and the pointers of all that is wrong, in order.
+    pub(crate) fn pointers(&self) -> (u16, Vec<String>) {
+        let problem = self.json();
+        let errors = problem["errors"].as_array().cloned().unwrap_or_default();
+        let place = |error: &serde_json::Value| {
+            let place = error["pointer"].as_str().or(error["parameter"].as_str());
+            place.unwrap_or_default().to_owned()
+        };
+        let mut places: Vec<_> = errors.iter().map(place).collect();
+        places.sort_unstable();
+        (self.status.as_u16(), places)
     }
 
     /// The problem's code, after its status and shape were checked.
