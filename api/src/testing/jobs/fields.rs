@@ -133,113 +133,63 @@ async fn a_rule_holds_for_each_field_alone() {
     assert!(service.commits("default").await.is_empty());
 }
 
+/// A route, a body, and the status and the place of what is wrong with it.
+const WRONG: &str = r#"
+claim {"queues":[],"worker":"w1"} 422 /queues
+claim {"queues":["mail","a b"],"worker":"w1"} 422 /queues/1
+claim {"queues":null,"worker":"w1"} 400 /queues
+claim {"worker":"w1"} 400 -
+claim {"queues":["mail"],"worker":" "} 422 /worker
+claim {"queues":["mail"],"worker":"w1","jobs_max":0} 422 /jobs_max
+claim {"queues":["mail"],"worker":"w1","jobs_max":1001} 422 /jobs_max
+claim {"queues":["mail"],"worker":"w1","lease_s":0} 422 /lease_s
+claim {"queues":["mail"],"worker":"w1","lease_s":3601} 422 /lease_s
+claim {"queues":["mail"],"worker":"w1","wait_ms":-1} 422 /wait_ms
+claim {"queues":["mail"],"worker":"w1","wait_ms":60001} 422 /wait_ms
+claim {"queues":["mail"],"worker":"w1","wait_ms":"1"} 400 /wait_ms
+claim {"queues":["mail"],"worker":"w1","capabilities":["\n"]} 422 /capabilities/0
+claim {"queues":["mail"],"worker":"w1","tenant":"other"} 400 /tenant
+heartbeat {} 400 -
+heartbeat {"attempt":null} 400 /attempt
+heartbeat {"attempt":0} 422 /attempt
+heartbeat {"attempt":1,"lease_s":0} 422 /lease_s
+heartbeat {"attempt":1,"percent":101} 422 /percent
+heartbeat {"attempt":1,"percent":-1} 422 /percent
+heartbeat {"attempt":1,"message":"a\nb"} 422 /message
+heartbeat {"attempt":1,"worker":"w1"} 400 /worker
+complete {} 400 -
+complete {"attempt":4294967296} 422 /attempt
+complete {"attempt":1,"results":1} 400 /results
+fail {"attempt":1} 400 -
+fail {"attempt":1,"error":""} 422 /error
+fail {"attempt":1,"error":"x","retryable":1} 400 /retryable
+release {"attempt":-1} 422 /attempt
+cancel {"reason":""} 422 /reason
+requeue {"attempt":1} 400 /attempt
+"#;
+
 #[tokio::test]
 async fn what_workers_send_is_checked_field_by_field() {
     let service = Service::new();
-    let queues: Vec<_> = (0..51).map(|n| n.to_string()).collect();
-    let claim = |field: &str, value: Value| {
-        let mut claim = json!({"queues": ["mail"], "worker": "w1"});
-        claim[field] = value;
-        claim
-    };
     let long = "x".repeat(256 * 1024);
-    let cases = [
-        ("claim", claim("queues", json!([])), 422, "/queues"),
-        ("claim", claim("queues", json!(queues)), 422, "/queues"),
-        (
-            "claim",
-            claim("queues", json!(["mail", "a b"])),
-            422,
-            "/queues/1",
-        ),
-        ("claim", claim("queues", Value::Null), 400, "/queues"),
-        ("claim", claim("worker", json!(" ")), 422, "/worker"),
-        ("claim", claim("jobs_max", json!(0)), 422, "/jobs_max"),
-        ("claim", claim("jobs_max", json!(1001)), 422, "/jobs_max"),
-        ("claim", claim("lease_s", json!(0)), 422, "/lease_s"),
-        ("claim", claim("lease_s", json!(3601)), 422, "/lease_s"),
-        ("claim", claim("wait_ms", json!(-1)), 422, "/wait_ms"),
-        ("claim", claim("wait_ms", json!(60_001)), 422, "/wait_ms"),
-        (
-            "claim",
-            claim("capabilities", json!(["\n"])),
-            422,
-            "/capabilities/0",
-        ),
-        ("claim", claim("tenant", json!("other")), 400, "/tenant"),
-        ("heartbeat", json!({}), 400, ""),
-        ("heartbeat", json!({"attempt": 0}), 422, "/attempt"),
-        (
-            "heartbeat",
-            json!({"attempt": 1, "lease_s": 0}),
-            422,
-            "/lease_s",
-        ),
-        (
-            "heartbeat",
-            json!({"attempt": 1, "percent": 101}),
-            422,
-            "/percent",
-        ),
-        (
-            "heartbeat",
-            json!({"attempt": 1, "percent": -1}),
-            422,
-            "/percent",
-        ),
-        (
-            "heartbeat",
-            json!({"attempt": 1, "message": "a\nb"}),
-            422,
-            "/message",
-        ),
-        (
-            "heartbeat",
-            json!({"attempt": 1, "worker": "w1"}),
-            400,
-            "/worker",
-        ),
-        ("complete", json!({}), 400, ""),
-        (
-            "complete",
-            json!({"attempt": 4_294_967_296_i64}),
-            422,
-            "/attempt",
-        ),
-        (
-            "complete",
-            json!({"attempt": 1, "result": long}),
-            422,
-            "/result",
-        ),
-        ("fail", json!({"attempt": 1}), 400, ""),
-        (
-            "fail",
-            json!({"attempt": 1, "error": "x".repeat(8_001)}),
-            422,
-            "/error",
-        ),
-        (
-            "fail",
-            json!({"attempt": 1, "error": "x", "retryable": 1}),
-            400,
-            "/retryable",
-        ),
-        ("release", json!({"attempt": -1}), 422, "/attempt"),
-        ("cancel", json!({"reason": ""}), 422, "/reason"),
-        ("requeue", json!({"attempt": 1}), 400, "/attempt"),
-    ];
-    for (verb, body, status, pointer) in cases {
+    let long = format!("complete {{\"attempt\":1,\"result\":\"{long}\"}} 422 /result");
+    let error = "x".repeat(8_001);
+    let error = format!("fail {{\"attempt\":1,\"error\":\"{error}\"}} 422 /error");
+    let queues = json!((0..51).map(|n| n.to_string()).collect::<Vec<_>>());
+    let queues = format!("claim {{\"queues\":{queues},\"worker\":\"w1\"}} 422 /queues");
+    let more = [&*long, &*error, &*queues];
+    for case in WRONG.trim().lines().chain(more) {
+        let (verb, rest) = case.split_once(' ').expect("a verb");
+        let (body, outcome) = rest.rsplit_once("} ").expect("a body");
+        let (status, place) = outcome.split_once(' ').expect("a status");
         let path = match verb {
             "claim" => "/v1/jobs/claim".to_owned(),
             _ => format!("/v1/jobs/{ID}/{verb}"),
         };
-        let answer = service.post(&path, &body.to_string()).await;
-        assert_eq!(
-            answer.pointers(),
-            (status, vec![pointer.to_owned()]),
-            "{verb} {body}"
-        );
+        let answer = service.post(&path, &format!("{body}}}")).await;
+        let place = if place == "-" { "" } else { place };
+        let expected = (status.parse().expect("a number"), vec![place.to_owned()]);
+        assert_eq!(answer.pointers(), expected, "{verb} {body:.100}");
     }
 }
 
