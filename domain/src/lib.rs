@@ -8,6 +8,7 @@
 //! - [`commit`]: one decision as it stands in the journal.
 //! - [`ids`]: names of things, checked once, at the edge.
 //! - [`job`]: the aggregate for work that a program does; [`queue`]: how it is handed out.
+//! - [`schedule`]: jobs that are enqueued again and again.
 //! - [`json`], [`labels`]: what several aggregates have.
 //! - [`recorded`]: one event of a commit.
 //! - [`text`]: text with a named limit.
@@ -21,6 +22,7 @@ pub mod json;
 pub mod labels;
 pub mod queue;
 pub mod recorded;
+pub mod schedule;
 #[cfg(test)]
 mod spec;
 pub mod text;

@@ -1,0 +1,395 @@
+//! The fields of a schedule, each with its limit.
+
+use serde::{Deserialize, Serialize};
+use strum::{Display, EnumString, IntoStaticStr, VariantNames};
+use uuid::Uuid;
+
+use super::{BusinessDays, Recurrence, Refusal};
+use crate::job::{self, Parent, ParentKind};
+use crate::labels::Labels;
+use crate::{Json, Name, Text, Timestamp, Token};
+
+/// Why it was paused: at most 2,000 bytes.
+pub type Reason = Text<2_000, true>;
+
+/// What is enqueued, and when.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Spec {
+    /// What people call it.
+    pub name: Name,
+    /// What is enqueued.
+    pub job: Template,
+    /// When.
+    pub recurrence: Recurrence,
+    /// On which days; on all where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub business_days: Option<BusinessDays>,
+    /// Each job is ready up to so much later, the same for the same time; in milliseconds.
+    #[serde(default)]
+    pub jitter_ms: JitterMs,
+    /// What becomes of a time while the job of an earlier one runs.
+    #[serde(default)]
+    pub overlap: Overlap,
+    /// What becomes of the times that passed while nobody decided.
+    #[serde(default)]
+    pub catch_up: CatchUp,
+    /// Nothing is due before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub starts_at: Option<Timestamp>,
+    /// Nothing is due from then on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends_at: Option<Timestamp>,
+    /// After how many failures in a row it pauses itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failures_max: Option<Failures>,
+}
+
+/// The job that is enqueued.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Template {
+    /// In which queue it waits.
+    pub queue: Token,
+    /// The sort of work.
+    pub kind: Name,
+    /// What comes first within the queue.
+    #[serde(default)]
+    pub priority: job::Priority,
+    /// What the worker needs to know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<Json>,
+    /// How long one attempt may run; in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_s: Option<job::TimeoutSeconds>,
+    /// What follows a failure.
+    #[serde(default)]
+    pub retry: job::Retry,
+    /// Jobs of one key share a limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fairness_key: Option<Name>,
+    /// What a worker must be able to do.
+    #[serde(default, skip_serializing_if = "job::Capabilities::is_empty")]
+    pub capabilities: job::Capabilities,
+    /// Whatever else the house wants to find it by.
+    #[serde(default, skip_serializing_if = "Labels::is_empty")]
+    pub labels: Labels,
+}
+
+/// The states of a schedule.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    Display,
+    EnumString,
+    IntoStaticStr,
+    VariantNames,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Status {
+    /// It decides on what is due.
+    Active,
+    /// It decides on nothing until it is resumed.
+    Paused,
+    /// It is over.
+    Deleted,
+}
+
+/// What becomes of a time while the job of an earlier one runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Overlap {
+    /// Both run.
+    #[default]
+    Allow,
+    /// It is left out.
+    Skip,
+    /// It waits; up to a hundred times do.
+    Queue,
+    /// What runs is cancelled.
+    CancelRunning,
+}
+
+/// What becomes of the times that passed while nobody decided, or it was paused. The last one counts
+/// as passed a minute after it was due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum CatchUp {
+    /// They are left out.
+    None,
+    /// The last of them is made up for.
+    Last,
+    /// The last so many are.
+    All {
+        /// How many.
+        at_most: Catches,
+    },
+}
+
+/// Up to an hour, in milliseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "u64", into = "u64")]
+pub struct JitterMs(u64);
+
+/// 1 to 100.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "u32", into = "u32")]
+pub struct Catches(u32);
+
+/// 1 to 1,000.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "u32", into = "u32")]
+pub struct Failures(u32);
+
+/// Why a job is enqueued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FireCause {
+    /// Its time has come.
+    Due,
+    /// Its time had passed.
+    CaughtUp,
+    /// Its time waited for the end of what ran.
+    Queued,
+    /// Somebody asked for it.
+    Triggered,
+    /// Somebody asked for its time.
+    Backfilled,
+}
+
+/// How a job ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunOutcome {
+    /// It is done.
+    Succeeded,
+    /// It is dead.
+    Failed,
+    /// Somebody cancelled it, or a later one took its place: that is no failure.
+    Cancelled,
+}
+
+/// Why nothing is done for a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SkipCause {
+    /// It had passed.
+    Missed,
+    /// The job of an earlier one ran.
+    Overlap,
+}
+
+/// Why it was paused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PauseCause {
+    /// Somebody asked for it.
+    Asked,
+    /// As many jobs in a row failed as may.
+    Failures,
+}
+
+/// Why a field was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidField {
+    /// More than an hour.
+    #[error("must be at most `3600000` milliseconds")]
+    Jitter,
+    /// None, or too many.
+    #[error("must be from `1` to `100`")]
+    Catches,
+    /// None, or too many.
+    #[error("must be from `1` to `1000` failures")]
+    Failures,
+}
+
+impl Spec {
+    /// The first time behind `after` that is due.
+    #[must_use]
+    pub fn next(&self, after: Timestamp) -> Option<Timestamp> {
+        let after = self.begins_behind(after);
+        let next = self.recurrence.next(after, self.business_days.as_ref())?;
+        self.ends_at.is_none_or(|ends| next < ends).then_some(next)
+    }
+
+    /// The times between `after` and `before`, both left out, at most `most` of them.
+    pub fn times(&self, after: Timestamp, before: Timestamp, most: usize) -> Vec<Timestamp> {
+        let mut times = Vec::new();
+        let mut last = after;
+        while times.len() < most
+            && let Some(next) = self.next(last).filter(|next| *next < before)
+        {
+            times.push(next);
+            last = next;
+        }
+        times
+    }
+
+    pub(super) fn check(&self) -> Result<(), Refusal> {
+        let (starts, ends) = (self.starts_at, self.ends_at);
+        match starts.zip(ends) {
+            Some((starts, ends)) if ends <= starts => Err(Refusal::EndsBeforeItStarts),
+            _ => Ok(()),
+        }
+    }
+
+    /// The last moment that nothing is due at, where it begins at `at`.
+    fn begins_behind(&self, at: Timestamp) -> Timestamp {
+        let just_before = |starts: Timestamp| {
+            let before = starts.checked_sub(jiff::SignedDuration::from_nanos(1));
+            before.unwrap_or(starts)
+        };
+        self.starts_at
+            .map_or(at, |starts| at.max(just_before(starts)))
+    }
+
+    /// The job for the schedule of this id.
+    #[must_use]
+    pub fn job(&self, schedule: &Token, run_after: Timestamp) -> job::Spec {
+        let template = self.job.clone();
+        job::Spec {
+            queue: template.queue,
+            kind: template.kind,
+            priority: template.priority,
+            payload: template.payload,
+            run_after: Some(run_after),
+            deadline: None,
+            timeout_s: template.timeout_s,
+            retry: template.retry,
+            fairness_key: template.fairness_key,
+            capabilities: template.capabilities,
+            labels: template.labels,
+            parent: Some(Parent {
+                kind: ParentKind::Schedule,
+                id: schedule.clone(),
+            }),
+        }
+    }
+
+    /// The id of the job of the schedule of this id for a time.
+    #[must_use]
+    pub fn job_id(&self, schedule: Uuid, due: Timestamp, cause: FireCause) -> Uuid {
+        let cause = match cause {
+            // One time is fired once, whether in time, late, or after it waited.
+            FireCause::Due | FireCause::CaughtUp | FireCause::Queued => "due",
+            FireCause::Triggered => "triggered",
+            FireCause::Backfilled => "backfilled",
+        };
+        Uuid::new_v5(&schedule, format!("{due} {cause}").as_bytes())
+    }
+}
+
+impl Status {
+    /// The name, as it is stored.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+}
+
+impl RunOutcome {
+    /// How many failures in a row there are with this one behind `before`.
+    pub(super) fn failures(self, before: u32) -> u32 {
+        match self {
+            Self::Succeeded => 0,
+            Self::Failed => before + 1,
+            Self::Cancelled => before,
+        }
+    }
+}
+
+impl Default for CatchUp {
+    fn default() -> Self {
+        Self::Last
+    }
+}
+
+impl JitterMs {
+    /// An hour.
+    pub const MAX: u64 = 3_600_000;
+
+    /// How much later the job for `due` is ready: from nothing to all of it, by the job's id.
+    #[must_use]
+    pub fn of(self, job: Uuid) -> jiff::SignedDuration {
+        let (_, low) = job.as_u64_pair();
+        let jitter_ms = low % (self.0 + 1);
+        jiff::SignedDuration::from_millis(i64::try_from(jitter_ms).unwrap_or(0))
+    }
+}
+
+impl TryFrom<u64> for JitterMs {
+    type Error = InvalidField;
+
+    fn try_from(jitter_ms: u64) -> Result<Self, Self::Error> {
+        if jitter_ms <= Self::MAX {
+            Ok(Self(jitter_ms))
+        } else {
+            Err(InvalidField::Jitter)
+        }
+    }
+}
+
+impl From<JitterMs> for u64 {
+    fn from(jitter: JitterMs) -> Self {
+        jitter.0
+    }
+}
+
+impl Catches {
+    /// The number.
+    #[must_use]
+    pub fn get(self) -> u32 {
+        self.0
+    }
+}
+
+impl TryFrom<u32> for Catches {
+    type Error = InvalidField;
+
+    fn try_from(count: u32) -> Result<Self, Self::Error> {
+        if (1..=100).contains(&count) {
+            Ok(Self(count))
+        } else {
+            Err(InvalidField::Catches)
+        }
+    }
+}
+
+impl From<Catches> for u32 {
+    fn from(count: Catches) -> Self {
+        count.0
+    }
+}
+
+impl Failures {
+    /// The number.
+    #[must_use]
+    pub fn get(self) -> u32 {
+        self.0
+    }
+}
+
+impl TryFrom<u32> for Failures {
+    type Error = InvalidField;
+
+    fn try_from(count: u32) -> Result<Self, Self::Error> {
+        if (1..=1_000).contains(&count) {
+            Ok(Self(count))
+        } else {
+            Err(InvalidField::Failures)
+        }
+    }
+}
+
+impl From<Failures> for u32 {
+    fn from(count: Failures) -> Self {
+        count.0
+    }
+}
