@@ -252,7 +252,9 @@ fn statuses(row: &Route) -> Vec<(&'static str, &'static str)> {
         statuses.push(("401", "there is no valid token"));
         statuses.push(("403", "the token does not allow it"));
     }
-    if row.path.contains('{') {
+    // A queue is never unknown, and never says no.
+    let is_of_queue = row.path.starts_with("/v1/queues/");
+    if row.path.contains('{') && !is_of_queue {
         statuses.push(("404", "there is no such thing in the caller's tenant"));
     }
     let takes_body = row.method == "POST" && !row.path.ends_with("/rebuild");
@@ -260,8 +262,10 @@ fn statuses(row: &Route) -> Vec<(&'static str, &'static str)> {
         statuses.push(("413", "the body is larger than the limit"));
         statuses.push(("415", "the content type is not taken"));
     }
-    if is_command(row) {
+    if is_command(row) && !is_of_queue {
         statuses.push(("409", "a rule refuses it; `type` names the rule"));
+    }
+    if is_command(row) {
         statuses.push(("412", "it has another version than was expected"));
         statuses.push((
             "422",

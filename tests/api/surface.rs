@@ -130,7 +130,14 @@ async fn a_healthy_program_says_so_without_a_token() -> TestResult {
         .collect();
     assert_eq!(
         names,
-        BTreeSet::from(["assignment", "assignment_event", "command", "workload"])
+        BTreeSet::from([
+            "assignment",
+            "assignment_event",
+            "command",
+            "job",
+            "queue",
+            "workload",
+        ])
     );
     assert!(
         models.iter().all(|model| model["status"] == "live"),

@@ -110,7 +110,8 @@ pub(crate) struct ClaimedJob {
 /// Get jobs to work on, waiting for one where there is none.
 #[utoipa::path(post, path = "/v1/jobs/claim", tag = "jobs", request_body = ClaimJobs,
     responses((status = 200, description = "the jobs; none, where there was none in time",
-        body = ClaimedJobs)))]
+        body = ClaimedJobs,
+        headers(("Ledgerline-Position", description = "where the last hand-out stands, if there is one")))))]
 async fn claim(
     State(app): State<App>,
     caller: Caller,
