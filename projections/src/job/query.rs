@@ -11,7 +11,6 @@ use uuid::Uuid;
 use super::JobRow;
 use super::row::{TABLE, rank};
 use crate::cursor::{Order, Tie, Value};
-use crate::fact::stored;
 use crate::model::Row;
 use crate::query::{
     Found, Page, Paging, QueryError, Reader, Sorting, UnknownSort, compared, equal, labelled, page,
@@ -113,7 +112,7 @@ impl Sort {
         let at = match self.by {
             By::EnqueuedAt => row.enqueued_at,
             By::EndedAt => row.ended_at.unwrap_or(match self.descending {
-                false => stored(Timestamp::MAX),
+                false => LATEST,
                 true => Timestamp::UNIX_EPOCH,
             }),
             By::Priority => return Value::Number(rank(row.priority).into()),
@@ -122,8 +121,11 @@ impl Sort {
     }
 }
 
-/// When a job ends that has not: at [`Timestamp::MAX`] in microseconds, for whoever sorts upwards.
-const NOT_ENDED_GREATEST: &str = "coalesce(ended_at, timestamptz '9999-12-30 22:00:00.999999Z')";
+/// The last whole second that there is, behind the end of every job.
+const LATEST: Timestamp = Timestamp::constant(253_402_207_200, 0);
+
+/// When a job ends that has not, for whoever sorts upwards: at [`LATEST`].
+const NOT_ENDED_GREATEST: &str = "coalesce(ended_at, timestamptz '9999-12-30 22:00:00Z')";
 
 /// And before every other for whoever sorts downwards: no job ended before 1970.
 const NOT_ENDED_LEAST: &str = "coalesce(ended_at, timestamptz '1970-01-01 00:00:00Z')";

@@ -22,7 +22,7 @@ fn history(events: &[(&str, Event)]) -> Vec<Commit> {
     commits.collect()
 }
 
-fn rows<M: ReadModel>(commits: &[Commit]) -> Result<BTreeMap<M::Key, M::Row>, Poison> {
+pub(crate) fn rows<M: ReadModel>(commits: &[Commit]) -> Result<BTreeMap<M::Key, M::Row>, Poison> {
     let mut rows = BTreeMap::new();
     for commit in commits {
         let facts = Facts::decode(Entry::Commit(commit.clone()), &[M::READS]);

@@ -3,6 +3,10 @@
 //! One server is started for the whole run; every test has a database of its own.
 
 mod folds;
+mod job_queries;
+mod jobs;
+mod offices;
+mod open;
 mod proof;
 mod queries;
 mod rebuilds;

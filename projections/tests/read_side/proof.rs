@@ -3,7 +3,7 @@
 use domain::assignment::Command;
 use projections::verify::DifferenceKind;
 
-use crate::support::{House, id, tenant, text};
+use crate::support::{House, id, spec, tenant, text};
 
 async fn house() -> House {
     let house = House::new().await;
@@ -14,6 +14,13 @@ async fn house() -> House {
         text: text("a note"),
     };
     house.journal.decide(&tenant("acme"), id(1), &note, "10:00");
+    house
+        .journal
+        .enqueue(&tenant("acme"), id(1), spec(), "11:00");
+    let pause = domain::queue::Command::Pause { reason: None };
+    house
+        .journal
+        .queue(&tenant("acme"), "mail", &pause, "11:00");
     let running = house.run();
     house.caught_up().await;
     drop(running);
@@ -70,6 +77,14 @@ async fn an_altered_row_is_found_with_its_column() {
     assert_eq!(
         after(sql, "command").await,
         [DifferenceKind::Columns(vec!["principal"])]
+    );
+    assert_eq!(
+        after("update job set worker = 'eve', payload = '1'", "job").await,
+        [DifferenceKind::Columns(vec!["worker", "payload"])]
+    );
+    assert_eq!(
+        after("update queue set paused = false", "queue").await,
+        [DifferenceKind::Columns(vec!["paused"])]
     );
 }
 

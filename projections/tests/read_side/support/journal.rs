@@ -8,8 +8,8 @@ use domain::assignment::{Assignment, Change, Command, Priority, Request, Standin
 use domain::job::{self, Job};
 use domain::queue::{self, Queue};
 use domain::{
-    Actor, Aggregate, Chain, CommandId, Commit, Context, Digest, Entry, Event, Name, NewCommit,
-    Position, StreamId, Tenant, Text, Timestamp, Token,
+    Actor, Aggregate, Chain, CommandId, Commit, Context, Digest, Entry, Event, Json, Name,
+    NewCommit, Position, StreamId, Tenant, Text, Timestamp, Token,
 };
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
@@ -110,6 +110,24 @@ impl Journal {
         self.handle::<Job>(tenant, id.into(), command, at)
     }
 
+    /// Enqueues a job.
+    pub(crate) fn enqueue(&self, tenant: &Tenant, id: Uuid, spec: job::Spec, at: &str) -> Position {
+        self.job(tenant, id, &job::Command::Enqueue(Box::new(spec)), at)
+    }
+
+    /// Hands a job out.
+    pub(crate) fn start(
+        &self,
+        tenant: &Tenant,
+        id: Uuid,
+        attempt: u32,
+        worker: &str,
+        at: &str,
+    ) -> Position {
+        let worker = name(worker);
+        self.job(tenant, id, &job::Command::Start { attempt, worker }, at)
+    }
+
     /// The same for a queue.
     pub(crate) fn queue(
         &self,
@@ -133,6 +151,16 @@ impl Journal {
         inner.entries.push(make(position));
         self.head.send_replace(position);
         position
+    }
+
+    /// Everything that was committed.
+    pub(crate) fn commits(&self) -> Vec<Commit> {
+        let inner = self.inner.lock().expect("no test panics with the lock");
+        let commit = |entry: &Entry| match entry {
+            Entry::Commit(commit) => Some(commit.clone()),
+            Entry::Unreadable { .. } => None,
+        };
+        inner.entries.iter().filter_map(commit).collect()
     }
 
     pub(crate) fn head_now(&self) -> Position {
@@ -234,6 +262,21 @@ pub(crate) fn spec() -> job::Spec {
         labels: domain::labels::Labels::default(),
         parent: None,
     }
+}
+
+/// So many attempts, with the same time between them.
+pub(crate) fn retry(attempts_max: u32, delay_ms: u64) -> job::Retry {
+    job::Retry {
+        attempts_max: attempts_max.try_into().expect("a number of attempts"),
+        backoff: job::Backoff::Fixed {
+            delay_ms: delay_ms.try_into().expect("a delay"),
+        },
+    }
+}
+
+pub(crate) fn json(text: &str) -> Json {
+    let raw = serde_json::value::RawValue::from_string(text.to_owned());
+    Json::new(raw.expect("JSON")).expect("within the limit")
 }
 
 /// From one standing to another, of the group `plant`, which began at `since`.

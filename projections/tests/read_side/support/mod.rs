@@ -13,7 +13,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
-pub(crate) use self::journal::{Journal, change, commit, name, request, spec, text, time};
+pub(crate) use self::journal::{
+    Journal, change, commit, json, name, request, retry, spec, text, time,
+};
 pub(crate) use self::postgres::{database, options_of};
 
 /// Nothing in these tests takes longer unless it is broken.
