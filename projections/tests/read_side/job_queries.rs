@@ -38,7 +38,7 @@ async fn house() -> House {
         spec.labels = labels.try_into().expect("one label");
         journal.enqueue(&acme, job, spec, &format!("09:0{}", number % 5));
         let ended = format!("09:3{}", number % 10);
-        if matches!(number % 6, 1 | 2 | 3) {
+        if matches!(number % 6, 1..=3) {
             let worker = ["w1", "w2"][usize::from(number / 15)];
             journal.start(&acme, job, 1, worker, "09:10");
         }
