@@ -187,6 +187,33 @@ async fn a_program_whose_job_is_cancelled_is_killed_with_all_that_it_started() {
 }
 
 #[tokio::test]
+async fn the_programs_of_a_worker_that_is_gone_are_killed() {
+    let house = House::new();
+    let worker = run(&house, shell());
+    let told = fresh_path("gone");
+    let child = format!("sleep 1000 & echo $! > {}; wait", told.display());
+    house.enqueue("command", &script(&child)).await;
+    let pid = house.wait("told", line_of(&told)).await;
+    worker.task.abort();
+    house.wait("killed", until_gone(&pid)).await;
+    std::fs::remove_file(told).expect("removed");
+}
+
+#[tokio::test]
+async fn a_program_that_is_not_there_may_be_on_another_machine() {
+    let house = House::new();
+    let missing = PathBuf::from("/nowhere/program");
+    let _worker = run(&house, CommandSettings::new(vec![missing], shim()));
+    let payload = json!({"program": "/nowhere/program"}).to_string();
+    let (error, retryable) = house.failure_of("command", &payload).await;
+    assert_eq!(
+        error,
+        "program `/nowhere/program` is not on the machine of this worker"
+    );
+    assert!(retryable);
+}
+
+#[tokio::test]
 async fn what_a_program_leaves_running_is_killed_at_its_end() {
     let house = House::new();
     let _worker = run(&house, shell());

@@ -180,6 +180,16 @@ impl Program {
                 payload.program.display()
             )));
         };
+        // The shim would say so too, but in words of its own.
+        if !tokio::fs::metadata(program)
+            .await
+            .is_ok_and(|file| file.is_file())
+        {
+            return Err(Failed::for_now(format_args!(
+                "program `{}` is not on the machine of this worker",
+                program.display()
+            )));
+        }
         let shim = &self.settings.shim;
         let memory_bytes_max = Some(self.settings.memory_bytes_max);
         let before = shim.before(

@@ -7,3 +7,4 @@ pub(super) mod sleep;
 
 pub use self::command::{CommandSettings, MEMORY_BYTES_DEFAULT, TIME_DEFAULT};
 pub use self::http::HttpSettings;
+pub use ipnet::IpNet;
