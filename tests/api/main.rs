@@ -8,6 +8,7 @@ mod contention;
 mod events;
 mod fields;
 mod idempotency;
+mod jobs;
 mod journey;
 mod lists;
 mod schemathesis;
