@@ -244,6 +244,10 @@ async fn a_payload_is_any_json_up_to_its_limit() {
         let sent: Value = serde_json::from_str(payload).expect("JSON");
         assert_eq!(job[0]["payload"], sent);
     }
+    let abyss = "[".repeat(100_000) + &"]".repeat(100_000);
+    let abyss = format!(r#"{{"queue":"mail","kind":"send","payload":{abyss}}}"#);
+    let refused = service.post("/v1/jobs", &abyss).await;
+    assert_eq!(refused.pointers(), (422, vec!["/payload".to_owned()]));
     let none = r#"{"queue":"mail","kind":"send","payload":null}"#;
     assert_eq!(
         service.post("/v1/jobs", none).await.status,
