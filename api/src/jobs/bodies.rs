@@ -281,7 +281,9 @@ pub(super) fn attempt(number: i64, fields: &mut Fields) -> Option<u32> {
 fn any_json() -> Object {
     ObjectBuilder::new()
         .schema_type(SchemaType::AnyValue)
-        .description(Some("Any JSON of at most 256 KiB and 100 levels, kept as it is written."))
+        .description(Some(
+            "Any JSON of at most 256 KiB and 100 levels, kept as it is written.",
+        ))
         .build()
 }
 
