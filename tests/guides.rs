@@ -140,7 +140,14 @@ fn follow(up: &Up, page: &str) -> TestResult {
 #[test]
 fn the_guides_do_what_they_say() -> TestResult {
     let up = Up::shared();
-    for guide in ["commands", "audit", "import", "subscribe"] {
+    for guide in [
+        "commands",
+        "jobs",
+        "workers",
+        "audit",
+        "import",
+        "subscribe",
+    ] {
         follow(up, &format!("docs/guides/{guide}.md"))?;
     }
     Ok(())

@@ -6,6 +6,7 @@
 pub mod ceilings;
 pub mod clock;
 pub mod disk;
+pub mod dispatch;
 pub mod embedded;
 pub mod keys;
 pub mod nats;

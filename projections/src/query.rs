@@ -13,6 +13,7 @@ use sqlx::{Acquire, PgConnection, Postgres, QueryBuilder, Row as _, Transaction}
 use crate::cursor::{Cursor, InvalidCursor, Order, Tie, Value};
 use crate::model::Row;
 use crate::read::Columns;
+use crate::table::safe;
 
 /// How long one statement of a query may take: past this a client has gone, or a filter fits nothing.
 pub const STATEMENT_MS_MAX: u32 = 5_000;
@@ -126,8 +127,11 @@ impl Reader {
 
     /// Begins a look at `model` as `tenant`.
     pub(crate) async fn look(&self, tenant: &Tenant, model: &str) -> Result<Look, QueryError> {
-        // One statement, not two: every query pays for each round trip.
-        let begin = "begin isolation level repeatable read, read only";
+        // One round trip, not two. The lock takes no snapshot, and keeps the table from being swapped
+        // between that and the query, which would find a new table without any rows of its time.
+        let begin = safe(format!(
+            "begin isolation level repeatable read, read only; lock table {model} in access share mode"
+        ));
         let mut tx = self.pool.begin_with(begin).await?;
         let row = sqlx::query(include_str!("look.sql"))
             .bind(tenant.as_str())

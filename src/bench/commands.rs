@@ -197,6 +197,15 @@ async fn http_client(
     Ok(latencies_ms)
 }
 
+/// Raw durable appends a second, so many at once.
+pub(super) async fn raw_appends_a_second(
+    bench: &Bench<'_>,
+    lives: usize,
+    clients: usize,
+) -> anyhow::Result<f64> {
+    Ok(raw(bench, lives, clients).await?.per_second)
+}
+
 /// A round of raw appends.
 async fn raw(bench: &Bench<'_>, lives: usize, clients: usize) -> anyhow::Result<Round> {
     let payloads = bench.fresh.life().payloads();

@@ -8,12 +8,14 @@
 //! - [`commands`]: durable commands over HTTP, single and in batches, against raw appends.
 //! - [`visible`]: from the answer of a command to a query that shows it.
 //! - [`projection`]: the live read side against raw upserts.
+//! - [`jobs`]: jobs from enqueue to completion, against raw appends and raw groups.
 //! - [`rebuild`]: filling one table anew against reading and copying; and the program's memory.
 //!
 //! Nothing here prints, and nothing here is known to the rest of the program.
 
 mod commands;
 mod http;
+mod jobs;
 mod load;
 mod program;
 mod projection;
@@ -47,6 +49,8 @@ pub enum Subject {
     Projection,
     /// Filling the table of assignments anew
     Rebuild,
+    /// Jobs from enqueue to completion with 16 workers, one by one and in batches
+    Jobs,
     /// Memory of the program
     Memory,
     /// All of it
@@ -116,6 +120,10 @@ struct Scale {
     backlog_events: u64,
     /// Events in the journal before a rebuild.
     events: u64,
+    /// Jobs of one round, one by one.
+    jobs: usize,
+    /// Jobs of one round, in batches.
+    jobs_batched: usize,
     /// Rounds of a rebuild, each of which reads the whole journal.
     rebuild_rounds: usize,
 }
@@ -129,6 +137,8 @@ impl Scale {
             visible_seconds: 20,
             backlog_events: 100_000,
             events: 1_000_000,
+            jobs: 8_000,
+            jobs_batched: 50_000,
             rebuild_rounds: 3,
         };
         let quick = Self {
@@ -138,6 +148,8 @@ impl Scale {
             visible_seconds: 5,
             backlog_events: 25_000,
             events: 50_000,
+            jobs: 2_000,
+            jobs_batched: 20_000,
             rebuild_rounds: 2,
         };
         let scale = if options.quick { quick } else { full };
@@ -238,6 +250,10 @@ impl Bench<'_> {
         }
         if asked(Subject::Projection) {
             figures.push(self.tell(projection::live(self).await?));
+        }
+        if asked(Subject::Jobs) {
+            figures.push(self.tell(jobs::one_by_one(self).await?));
+            figures.push(self.tell(jobs::in_batches(self).await?));
         }
         if asked(Subject::Rebuild) || asked(Subject::Memory) {
             rebuild::fill_journal(self).await?;

@@ -15,10 +15,13 @@ mod endpoints;
 mod events;
 mod failure;
 mod import;
+mod job;
+mod label;
 mod migrate;
 mod openapi;
 mod out;
 mod positions;
+mod queue;
 mod rebuild;
 mod reference;
 mod replay;
@@ -130,6 +133,12 @@ enum Command {
     /// Ask for work, do it, and look at it
     #[command(after_help = assignment::EXAMPLES)]
     Assignment(assignment::AssignmentArgs),
+    /// Enqueue jobs, and look at them
+    #[command(after_help = job::EXAMPLES)]
+    Job(job::JobArgs),
+    /// What queues have, and how they are handed out
+    #[command(after_help = queue::EXAMPLES)]
+    Queue(queue::QueueArgs),
     /// How much work people and groups have, and how long it stayed in each state
     #[command(after_help = workload::EXAMPLES)]
     Workload(workload::WorkloadArgs),
@@ -222,6 +231,8 @@ fn run(command: Command, console: &Console) -> anyhow::Result<()> {
             Command::Import(args) => import::run(args, console).await,
             Command::Replay(args) => replay::run(&args, console).await,
             Command::Assignment(args) => assignment::run(args, console).await,
+            Command::Job(args) => job::run(args, console).await,
+            Command::Queue(args) => queue::run(&args, console).await,
             Command::Workload(args) => workload::run(&args, console).await,
             Command::Events(args) => events::run(&args, console).await,
             Command::Positions(args) => positions::run(&args, console).await,

@@ -13,6 +13,7 @@ mod keys;
 mod roles;
 mod servers;
 mod settings;
+mod workers;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -27,6 +28,7 @@ pub use self::endpoints::Endpoints;
 pub use self::roles::Running;
 pub use self::servers::{Addresses, Connections};
 pub use self::settings::{Lines, Role, ServeSettings, ServiceArgs};
+pub use self::workers::WorkerArgs;
 
 /// How the embedded servers are asked for.
 #[derive(Debug, Clone)]
@@ -61,7 +63,8 @@ pub async fn up(embedded: Embedded, service: &ServiceArgs) -> anyhow::Result<Up>
         .local_addr()
         .context("ask for the address of HTTP")?;
     let servers = servers::start(&embedded).await?;
-    let started = start_on(&servers, &embedded.data_dir, listener, address).await;
+    let worker = &service.worker;
+    let started = start_on(&servers, &embedded.data_dir, worker, listener, address).await;
     match started {
         Ok((running, endpoints)) => Ok(Up {
             servers,
@@ -79,6 +82,7 @@ pub async fn up(embedded: Embedded, service: &ServiceArgs) -> anyhow::Result<Up>
 async fn start_on(
     servers: &Servers,
     data_dir: &Path,
+    worker: &WorkerArgs,
     listener: TcpListener,
     address: SocketAddr,
 ) -> anyhow::Result<(Running, Endpoints)> {
@@ -90,7 +94,7 @@ async fn start_on(
     projections::migrate(&connections.pool)
         .await
         .context("migrate the database")?;
-    let running = roles::start(&connections, &ALL_ROLES, &keys, Some(listener)).await?;
+    let running = roles::start(&connections, &ALL_ROLES, &keys, worker, Some(listener)).await?;
     let endpoints = Endpoints {
         http: format!("http://{address}"),
         nats: embedded.nats.url(),
@@ -117,7 +121,14 @@ pub async fn serve(settings: &ServeSettings) -> anyhow::Result<Running> {
     projections::check_migrated(&connections.pool)
         .await
         .context("look at the database; `ledgerline migrate` brings it up to date")?;
-    roles::start(&connections, &settings.roles, &settings.keys, listener).await
+    roles::start(
+        &connections,
+        &settings.roles,
+        &settings.keys,
+        &settings.service.worker,
+        listener,
+    )
+    .await
 }
 
 /// Waits for Ctrl-C or SIGTERM.

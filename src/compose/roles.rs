@@ -8,20 +8,22 @@ use std::time::Duration;
 use anyhow::Context as _;
 use api::auth::Verifier;
 use api::{App, Limits, Parts, Reads, Replays};
-use commands::dispatch::Dispatcher;
-use commands::dispatch::office::{self, FromTheStart, OnlyOne};
+use commands::dispatch::office;
+use commands::dispatch::{Dispatch, Dispatcher};
 use commands::feed::pump::Pump;
 use commands::{Clock, Handler, Journal, Receipts, Snapshots};
 use domain::Aggregate;
 use infra::SystemClock;
+use infra::dispatch::{PostgresOffice, ReadSideJobs};
 use infra::receipts::ReadSideReceipts;
+use infra::worker;
 use projections::live::Projector;
 use projections::{ReadSide, Reader};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{Connections, Role, checks, keys};
+use super::{Connections, Role, WorkerArgs, checks, keys};
 
 /// How long requests that are under way have to end. Whoever holds a connection open beyond it is
 /// cut off: all that was acknowledged is on the disk.
@@ -44,6 +46,7 @@ pub(super) async fn start(
     connections: &Connections,
     roles: &[Role],
     key_folder: &Path,
+    worker: &WorkerArgs,
     listener: Option<TcpListener>,
 ) -> anyhow::Result<Running> {
     let running = Running {
@@ -68,7 +71,7 @@ pub(super) async fn start(
             .spawn(async move { stop.run_until_cancelled(pump.run()).await });
     }
     match listener {
-        Some(listener) => running.serve(connections, key_folder, listener),
+        Some(listener) => running.serve(connections, key_folder, worker, listener),
         None => Ok(running),
     }
 }
@@ -78,6 +81,7 @@ impl Running {
         mut self,
         connections: &Connections,
         key_folder: &Path,
+        worker: &WorkerArgs,
         listener: TcpListener,
     ) -> anyhow::Result<Self> {
         self.address = Some(
@@ -109,17 +113,27 @@ impl Running {
             journal: journal.clone(),
             jobs: jobs.clone(),
             clock: clock.clone(),
-            open: Arc::new(FromTheStart),
-            office: Arc::new(OnlyOne),
+            open: Arc::new(ReadSideJobs(connections.pool.clone())),
+            office: Arc::new(PostgresOffice(connections.pool.clone())),
         });
         let stop = self.stop_roles.clone();
         self.roles
             .spawn(async move { stop.run_until_cancelled(dispatching).await });
+        let dispatch: Arc<dyn Dispatch> = Arc::new(dispatcher);
+        let parts = worker::Parts {
+            dispatch: dispatch.clone(),
+            jobs: jobs.clone(),
+            clock: clock.clone(),
+        };
+        if let Some(worker) = worker.worker(parts)? {
+            // It ends with the requests: what it has to say at its end needs the roles.
+            self.serving.spawn(worker.run(self.stop_serving.clone()));
+        }
         let app = App::new(Parts {
             assignments: writing.handler(),
             jobs,
             queues: writing.handler(),
-            dispatch: Arc::new(dispatcher),
+            dispatch,
             journal: journal.clone(),
             feed: connections.feed.clone(),
             replays: Replays::new(journal, connections.replays.clone(), shutdown.clone()),

@@ -8,6 +8,8 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use infra::telemetry::{self, LogFormat};
 
+use super::WorkerArgs;
+
 /// What `up` and `serve` have in common.
 #[derive(Debug, Clone, Args)]
 pub struct ServiceArgs {
@@ -35,6 +37,9 @@ pub struct ServiceArgs {
         env = "LEDGERLINE_LOG_FORMAT"
     )]
     pub log_format: Lines,
+    /// The built-in worker.
+    #[command(flatten)]
+    pub worker: WorkerArgs,
 }
 
 /// What `serve` needs besides: where the servers are.

@@ -8,6 +8,8 @@ mod support;
 mod checker;
 mod checker_tests;
 mod crash;
+mod job_checker;
+mod jobs;
 mod keys;
 mod lifecycle;
 mod limits;

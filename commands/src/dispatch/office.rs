@@ -130,7 +130,6 @@ pub(super) enum Ended {
 impl Dispatcher {
     /// A dispatcher, and the task that it is: it runs until it is dropped, and gets over every error
     /// by itself.
-    #[must_use]
     pub fn new(parts: Parts) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (asks, asked) = mpsc::channel(ASKS_MAX);
         (Self { asks }, run(parts, asked))

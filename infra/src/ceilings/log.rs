@@ -3,12 +3,18 @@
 
 use std::time::{Duration, Instant};
 
+use async_nats::header::{
+    NATS_BATCH_COMMIT, NATS_BATCH_ID, NATS_BATCH_SEQUENCE, NATS_EXPECTED_LAST_SUBJECT_SEQUENCE,
+    NATS_MESSAGE_ID,
+};
 use async_nats::jetstream::consumer::{DeliverPolicy, push};
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, StorageType};
 use async_nats::jetstream::{self, Context};
+use async_nats::{HeaderMap, Request};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
+use serde::Deserialize;
 
 use super::Error;
 
@@ -43,6 +49,12 @@ pub struct RawAppend {
     pub payload: Bytes,
     /// Headers that the server does not look at.
     pub headers: Vec<(&'static str, String)>,
+}
+
+/// The answer to an append.
+#[derive(Debug, Deserialize)]
+struct Stored {
+    error: Option<serde_json::Value>,
 }
 
 /// How long it took to read a stream.
@@ -90,6 +102,7 @@ impl RawLog {
             discard: DiscardPolicy::New,
             duplicate_window: DUPLICATE_WINDOW,
             allow_direct: true,
+            allow_atomic_publish: true,
             ..Config::default()
         };
         let made = self.context.create_stream(config).await;
@@ -124,6 +137,45 @@ impl RawLog {
         let sent = self.context.send_publish(subject, message).await;
         let acknowledged = sent.map_err(failed("append"))?.await;
         Ok(acknowledged.map_err(failed("append"))?.sequence)
+    }
+
+    /// Appends on as many subjects as one atomic batch; done once they are on the disk.
+    ///
+    /// # Errors
+    /// When the server refuses or does not answer.
+    pub async fn append_group(&self, group: Vec<RawAppend>) -> Result<(), Error> {
+        let client = self.context.client();
+        let inbox = client.new_inbox();
+        let batch = inbox.rsplit('.').next().unwrap_or_default().to_owned();
+        let last = group.len();
+        for (number, append) in (1..).zip(group) {
+            let mut headers = HeaderMap::new();
+            headers.insert(NATS_MESSAGE_ID, append.message_id);
+            let expected = append.expected.to_string();
+            headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, expected);
+            headers.insert(NATS_BATCH_ID, batch.as_str());
+            headers.insert(NATS_BATCH_SEQUENCE, number.to_string());
+            for (name, value) in append.headers {
+                headers.insert(name, value);
+            }
+            let subject = format!("{SUBJECT_PREFIX}{}", append.id);
+            if number < last {
+                let sent = client.publish_with_headers(subject, headers, append.payload);
+                sent.await.map_err(failed("append a group"))?;
+                continue;
+            }
+            headers.insert(NATS_BATCH_COMMIT, "1");
+            let request = Request::new().headers(headers).payload(append.payload);
+            let answer = client.send_request(subject, request).await;
+            let answer = answer.map_err(failed("append a group"))?;
+            let stored: Stored =
+                serde_json::from_slice(&answer.payload).map_err(failed("append a group"))?;
+            if let Some(error) = stored.error {
+                let refused = std::io::Error::other(error.to_string());
+                return Err(failed("append a group")(refused));
+            }
+        }
+        Ok(())
     }
 
     /// Reads `stream` from its first message to its present last one, and looks at nothing.

@@ -9,6 +9,7 @@ use std::str::FromStr;
 use clap::{Args, Subcommand};
 
 use super::Console;
+use super::label::Label;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -54,27 +55,6 @@ impl FromStr for Id {
 
     fn from_str(id: &str) -> Result<Self, Self::Err> {
         domain::Token::new(id).map(Self)
-    }
-}
-
-/// A label on the command line: `key=value`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Label {
-    key: String,
-    value: String,
-}
-
-impl FromStr for Label {
-    type Err = &'static str;
-
-    fn from_str(label: &str) -> Result<Self, Self::Err> {
-        match label.split_once('=') {
-            Some((key, value)) if !key.is_empty() => Ok(Self {
-                key: key.to_owned(),
-                value: value.to_owned(),
-            }),
-            Some(_) | None => Err("must be `<key>=<value>`"),
-        }
     }
 }
 

@@ -1,0 +1,281 @@
+//! Jobs from enqueue to completion with 16 workers: one by one, and in batches.
+//!
+//! Every change of a job is a durable commit, so one job is three: enqueued, started, completed. One
+//! by one, the ceiling is three raw durable appends a job, with as many under way as there are
+//! clients. In batches it is the raw group commit: atomic batches of 1,000 appends, one after the
+//! other. Jobs are no-ops: a worker completes what it was handed at once.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use anyhow::Context as _;
+use commands::Clock as _;
+use infra::SystemClock;
+use infra::ceilings::RawAppend;
+use serde::Deserialize;
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use super::commands::raw_appends_a_second;
+use super::http::{Connection, Target};
+use super::load::BATCH_COMMANDS_MAX;
+use super::program::Positions;
+use super::statistics::{milliseconds, percentile};
+use super::{Bench, Figure, Measured};
+
+/// Workers, and as many clients that enqueue.
+const WORKERS: usize = 16;
+
+/// Jobs that a worker of the batches claims at once, and completes at once.
+const CLAIM_JOBS: usize = 1_000;
+
+/// Commits of one job.
+const COMMITS_PER_JOB: f64 = 3.0;
+
+/// How long a worker waits for a job before it asks whether there will be one.
+const WAIT_MS: u64 = 1_000;
+
+/// Appends of one raw group.
+const GROUP: usize = 1_000;
+
+/// Groups of one round.
+const GROUPS: usize = 20;
+
+/// What a claim answers, as far as a no-op cares.
+#[derive(Debug, Deserialize)]
+struct Claimed {
+    jobs: Vec<Job>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Job {
+    id: String,
+    attempt: u32,
+}
+
+/// One round: a queue of its own, and who is where.
+struct Round {
+    target: Target,
+    queue: String,
+    jobs: usize,
+    completed: AtomicUsize,
+    /// When the answer to its enqueue came.
+    enqueued: Mutex<HashMap<String, Instant>>,
+    waits_ms: Mutex<Vec<f64>>,
+}
+
+/// What came of a round.
+struct Done {
+    per_second: f64,
+    waits_ms: Vec<f64>,
+}
+
+/// Each job with three requests of its own.
+pub(super) async fn one_by_one(bench: &Bench<'_>) -> anyhow::Result<Figure> {
+    bench.progress.step("jobs one by one: warm-up");
+    let jobs = bench.scale.jobs;
+    round(bench, jobs / 4, 1).await?;
+    let (mut values, mut ceilings, mut waits) = (Vec::new(), Vec::new(), Vec::new());
+    for number in 1..=bench.scale.rounds {
+        let rounds = bench.scale.rounds;
+        bench
+            .progress
+            .step(&format!("jobs one by one: round {number} of {rounds}"));
+        let appends = raw_appends_a_second(bench, jobs / 2, 2 * WORKERS).await?;
+        ceilings.push(appends / COMMITS_PER_JOB);
+        let done = round(bench, jobs, 1).await?;
+        values.push(done.per_second);
+        waits.extend(done.waits_ms);
+    }
+    let measured = Measured {
+        name: "jobs_single",
+        unit: "jobs/s",
+        floor: 0.5,
+        note: format!(
+            "ceiling: three raw durable appends a job, {} at once; from enqueue to start p50 {:.2} ms, \
+             p99 {:.2} ms",
+            2 * WORKERS,
+            percentile(&waits, 0.5),
+            percentile(&waits, 0.99),
+        ),
+    };
+    Ok(measured.rate(&values, &ceilings))
+}
+
+/// Enqueued in requests of up to 10,000, claimed and completed 1,000 at a time.
+pub(super) async fn in_batches(bench: &Bench<'_>) -> anyhow::Result<Figure> {
+    bench.progress.step("jobs in batches: warm-up");
+    let jobs = bench.scale.jobs_batched;
+    round(bench, jobs / 4, CLAIM_JOBS).await?;
+    let (mut values, mut ceilings) = (Vec::new(), Vec::new());
+    for number in 1..=bench.scale.rounds {
+        let rounds = bench.scale.rounds;
+        bench
+            .progress
+            .step(&format!("jobs in batches: round {number} of {rounds}"));
+        ceilings.push(raw_group_appends_a_second(bench).await?);
+        values.push(round(bench, jobs, CLAIM_JOBS).await?.per_second);
+    }
+    let measured = Measured {
+        name: "jobs_batched",
+        unit: "jobs/s",
+        floor: 0.2,
+        note: format!("ceiling: raw appends in atomic batches of {GROUP}; a job is three commits"),
+    };
+    Ok(measured.rate(&values, &ceilings))
+}
+
+/// So many jobs, enqueued and completed `size` at a time.
+async fn round(bench: &Bench<'_>, jobs: usize, size: usize) -> anyhow::Result<Done> {
+    let round = Arc::new(Round {
+        target: bench.target.clone(),
+        queue: format!("bench-{}", SystemClock.fresh_id()),
+        jobs,
+        completed: AtomicUsize::new(0),
+        enqueued: Mutex::default(),
+        waits_ms: Mutex::default(),
+    });
+    Positions::settled(&bench.target).await?;
+    let started = Instant::now();
+    let mut tasks = JoinSet::new();
+    for _ in 0..WORKERS {
+        tasks.spawn(work(Arc::clone(&round), size));
+    }
+    if size == 1 {
+        for client in 0..WORKERS {
+            let share = jobs / WORKERS + usize::from(client < jobs % WORKERS);
+            tasks.spawn(enqueue_singly(Arc::clone(&round), share));
+        }
+    } else {
+        tasks.spawn(enqueue_in_batches(Arc::clone(&round)));
+    }
+    while let Some(task) = tasks.join_next().await {
+        task.context("a client broke down")??;
+    }
+    let elapsed = started.elapsed();
+    let waits_ms = round.waits_ms.lock();
+    let waits_ms = std::mem::take(&mut *waits_ms.unwrap_or_else(PoisonError::into_inner));
+    Ok(Done {
+        per_second: jobs as f64 / elapsed.as_secs_f64(),
+        waits_ms,
+    })
+}
+
+async fn enqueue_singly(round: Arc<Round>, share: usize) -> anyhow::Result<()> {
+    let mut connection = Connection::open(&round.target).await?;
+    for _ in 0..share {
+        let id = SystemClock.fresh_id().to_string();
+        let body = json!({"id": id, "queue": round.queue, "kind": "noop", "payload": {"n": 1}});
+        let request = round.target.post("/v1/jobs", Some(&id), body.to_string());
+        connection.send(request).await?.succeeded()?;
+        let enqueued = round.enqueued.lock();
+        let mut enqueued = enqueued.unwrap_or_else(PoisonError::into_inner);
+        enqueued.entry(id).or_insert_with(Instant::now);
+    }
+    Ok(())
+}
+
+async fn enqueue_in_batches(round: Arc<Round>) -> anyhow::Result<()> {
+    let mut connection = Connection::open(&round.target).await?;
+    let mut left = round.jobs;
+    while left > 0 {
+        let count = left.min(BATCH_COMMANDS_MAX);
+        let line = |_| {
+            let id = SystemClock.fresh_id().to_string();
+            let data = json!({"id": id, "queue": round.queue, "kind": "noop", "payload": {"n": 1}});
+            let line = json!({"command": "job.enqueue", "key": id, "data": data});
+            format!("{line}\n")
+        };
+        let lines: String = (0..count).map(line).collect();
+        let request = round.target.post_lines("/v1/commands", lines);
+        let answer = connection.send(request).await?.succeeded()?;
+        answer.every_line_succeeded(count)?;
+        left -= count;
+    }
+    Ok(())
+}
+
+async fn work(round: Arc<Round>, size: usize) -> anyhow::Result<()> {
+    let mut connection = Connection::open(&round.target).await?;
+    let claim = json!({
+        "queues": [round.queue], "worker": "bench", "jobs_max": size, "wait_ms": WAIT_MS,
+    })
+    .to_string();
+    while round.completed.load(Ordering::Relaxed) < round.jobs {
+        let request = round.target.post("/v1/jobs/claim", None, claim.clone());
+        let answer = connection.send(request).await?.succeeded()?;
+        let claimed: Claimed = serde_json::from_slice(&answer.body).context("read a claim")?;
+        if claimed.jobs.is_empty() {
+            continue;
+        }
+        if size == 1 {
+            round.note_waits(&claimed.jobs);
+        }
+        complete(&round, &mut connection, &claimed.jobs).await?;
+        round
+            .completed
+            .fetch_add(claimed.jobs.len(), Ordering::Relaxed);
+    }
+    Ok(())
+}
+
+async fn complete(round: &Round, connection: &mut Connection, jobs: &[Job]) -> anyhow::Result<()> {
+    if let [job] = jobs {
+        let body = json!({"attempt": job.attempt}).to_string();
+        let path = format!("/v1/jobs/{}/complete", job.id);
+        let request = round.target.post(&path, None, body);
+        connection.send(request).await?.succeeded()?;
+        return Ok(());
+    }
+    let line = |job: &Job| {
+        let data = json!({"attempt": job.attempt});
+        let line = json!({"command": "job.complete", "id": job.id, "data": data});
+        format!("{line}\n")
+    };
+    let lines: String = jobs.iter().map(line).collect();
+    let request = round.target.post_lines("/v1/commands", lines);
+    let answer = connection.send(request).await?.succeeded()?;
+    answer.every_line_succeeded(jobs.len())
+}
+
+impl Round {
+    /// A worker may be faster than the answer to the enqueue: then there was no wait.
+    fn note_waits(&self, jobs: &[Job]) {
+        let enqueued = self.enqueued.lock();
+        let mut enqueued = enqueued.unwrap_or_else(PoisonError::into_inner);
+        let waits = jobs.iter().map(|job| {
+            let now = Instant::now();
+            let since = enqueued.entry(job.id.clone()).or_insert(now);
+            milliseconds(now.duration_since(*since))
+        });
+        let waits_ms = self.waits_ms.lock();
+        waits_ms
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(waits);
+    }
+}
+
+/// Raw appends a second in atomic batches, each waited for.
+async fn raw_group_appends_a_second(bench: &Bench<'_>) -> anyhow::Result<f64> {
+    let life = bench.fresh.life();
+    let payload = life.payloads().swap_remove(2);
+    let mut groups = Vec::with_capacity(GROUPS);
+    for _ in 0..GROUPS {
+        let append = |_| RawAppend {
+            id: SystemClock.fresh_id().to_string(),
+            expected: 0,
+            message_id: SystemClock.fresh_id().to_string(),
+            payload: payload.clone(),
+            headers: vec![("Ledgerline-Chain", "0".repeat(64))],
+        };
+        groups.push((0..GROUP).map(append).collect::<Vec<_>>());
+    }
+    Positions::settled(&bench.target).await?;
+    let started = Instant::now();
+    for group in groups {
+        bench.log.append_group(group).await?;
+    }
+    Ok((GROUP * GROUPS) as f64 / started.elapsed().as_secs_f64())
+}

@@ -1,0 +1,290 @@
+//! Jobs under kills of everything: the program with its dispatcher, NATS, Postgres, and workers that
+//! fall silent in the middle of a job. Every job ends exactly once, and none is stuck.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+use crate::job_checker::{Told, ends, job_events, job_findings};
+use crate::support::process::servers_of;
+use crate::support::{Api, Dice, TestResult, Up, fresh_id, nats, say, until};
+
+/// `LEDGERLINE_JOB_FAULTS` and `LEDGERLINE_JOBS` ask for more.
+const FAULTS: usize = 10;
+const JOBS: usize = 2_000;
+const WORKERS: usize = 8;
+
+/// A lease that is soon over: a silent worker is found out within it.
+const LEASE_S: u64 = 2;
+
+/// How long all of it may take behind the last fault.
+const ENDS_WITHIN: Duration = Duration::from_secs(120);
+
+/// What all workers share.
+struct House {
+    base: String,
+    told: Mutex<Told>,
+    completed: AtomicUsize,
+    /// Attempts that nobody reported on, until it was too late.
+    abandoned: Mutex<Vec<(String, u64)>>,
+    refused: AtomicUsize,
+    is_over: AtomicBool,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_job_ends_exactly_once_whatever_is_killed() -> TestResult {
+    let (faults, jobs) = (
+        asked("LEDGERLINE_JOB_FAULTS", FAULTS),
+        asked("LEDGERLINE_JOBS", JOBS),
+    );
+    let mut dice = Dice::thrown();
+    let mut up = Up::start("jobs")?;
+    let listen = up.listen().to_owned();
+    let house = Arc::new(House {
+        base: up.endpoints.http.clone(),
+        told: Mutex::default(),
+        completed: AtomicUsize::new(0),
+        abandoned: Mutex::default(),
+        refused: AtomicUsize::new(0),
+        is_over: AtomicBool::new(false),
+    });
+    let api = up.api("default", "member")?;
+    let client = tokio::spawn(Arc::clone(&house).enqueue(api.clone(), jobs));
+    let workers: Vec<_> = (0..WORKERS)
+        .map(|_| {
+            let dice = Dice::of(dice.below(u64::MAX));
+            tokio::spawn(Arc::clone(&house).work(api.clone(), dice))
+        })
+        .collect();
+    for fault in 0..faults {
+        let goal = jobs * (fault + 1) / (faults + 2);
+        until("some jobs are completed", async || {
+            let is_broken = workers.iter().any(|worker| worker.is_finished());
+            anyhow::ensure!(!is_broken, "a worker failed");
+            Ok((house.completed.load(Ordering::SeqCst) >= goal).then_some(()))
+        })
+        .await?;
+        tokio::time::sleep(Duration::from_micros(dice.below(20_000))).await;
+        match dice.below(3) {
+            0 => kill_server(&up, "nats-server")?,
+            1 => kill_server(&up, "postgres")?,
+            _ => up = Up::on_address(up.kill()?, &listen)?,
+        }
+    }
+    client.await??;
+    let begun = Instant::now();
+    let journal = loop {
+        let journal = nats::read_all(&up.endpoints.nats, "JOURNAL").await;
+        if let Ok(journal) = journal {
+            let events = job_events(&journal)?;
+            if ends(&events).values().sum::<usize>() >= jobs {
+                break events;
+            }
+        }
+        anyhow::ensure!(
+            begun.elapsed() < ENDS_WITHIN,
+            "jobs are stuck: {:?}",
+            stuck(&up).await
+        );
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    };
+    house.is_over.store(true, Ordering::SeqCst);
+    for worker in workers {
+        worker.await??;
+    }
+    let abandoned = house.abandoned.lock().map(|abandoned| abandoned.clone());
+    let abandoned = abandoned.map_err(|_| anyhow::anyhow!("a worker failed"))?;
+    for (id, attempt) in &abandoned {
+        let late = json!({"attempt": attempt, "result": "late"});
+        let is_taken = house.report(&api, id, "complete", &late).await?;
+        anyhow::ensure!(
+            !is_taken,
+            "the late result of attempt {attempt} of {id} was taken"
+        );
+    }
+    let ended = ends(&journal);
+    say(&format!(
+        "{faults} faults, {jobs} jobs: {ended:?}; {} attempts abandoned by silent workers, {} late reports \
+         refused",
+        abandoned.len(),
+        house.refused.load(Ordering::SeqCst),
+    ));
+    let journal = job_events(&nats::read_all(&up.endpoints.nats, "JOURNAL").await?)?;
+    let told = house
+        .told
+        .lock()
+        .map_err(|_| anyhow::anyhow!("a worker failed"))?;
+    let findings = job_findings(&told, &journal);
+    let first = &findings[..findings.len().min(5)];
+    anyhow::ensure!(
+        findings.is_empty(),
+        "{} findings: {first:#?}",
+        findings.len()
+    );
+    anyhow::ensure!(told.enqueued.len() == jobs);
+    drop(told);
+    until("the read side is at the head", async || {
+        let positions = up
+            .api("default", "admin")?
+            .get("/v1/positions")
+            .await?
+            .is(200)
+            .json()?;
+        Ok((positions["read_side"] == positions["journal"]).then_some(()))
+    })
+    .await?;
+    up.verify()
+}
+
+fn asked(name: &str, otherwise: usize) -> usize {
+    let asked = std::env::var(name)
+        .ok()
+        .and_then(|asked| asked.parse().ok());
+    asked.unwrap_or(otherwise)
+}
+
+/// Kills one of the program's servers; the program starts it again.
+fn kill_server(up: &Up, name: &str) -> TestResult {
+    let is_named = |pid: &i32| {
+        let comm = std::fs::read_to_string(format!("/proc/{pid}/comm"));
+        comm.is_ok_and(|comm| comm.trim() == name)
+    };
+    let pid = servers_of(&up.data()).into_iter().find(is_named);
+    // It may be on its way up again after the last kill.
+    if let Some(pid) = pid.and_then(Pid::from_raw) {
+        kill_process(pid, Signal::KILL).ok();
+    }
+    Ok(())
+}
+
+/// What the program says of the jobs that have not ended.
+async fn stuck(up: &Up) -> TestResult<Value> {
+    let api = up.api("default", "admin")?;
+    let queues = api.get("/v1/queues").await?.json()?;
+    let running = api.get("/v1/jobs?status=running&limit=3").await?.json()?;
+    Ok(json!({"queues": queues, "running": running}))
+}
+
+impl House {
+    /// Enqueues all jobs, each until it is acknowledged.
+    async fn enqueue(self: Arc<Self>, api: Api, jobs: usize) -> TestResult {
+        for number in 0..jobs {
+            let id = fresh_id();
+            let priority = ["critical", "high", "normal", "low"][number % 4];
+            let body = json!({
+                "id": id, "queue": "faults", "kind": "noop", "payload": {"number": number},
+                "priority": priority,
+                "attempts_max": 100, "backoff": {"type": "fixed", "delay_ms": 20},
+            });
+            let answer = self
+                .until_answered(&api, "/v1/jobs", &body, Some(&id))
+                .await?;
+            anyhow::ensure!([200, 201].contains(&answer.0), "enqueue: {answer:?}");
+            let mut told = self
+                .told
+                .lock()
+                .map_err(|_| anyhow::anyhow!("a worker failed"))?;
+            told.enqueued.insert(id);
+        }
+        Ok(())
+    }
+
+    /// Claims and reports until all is over. Some attempts it abandons, fails or gives back.
+    async fn work(self: Arc<Self>, api: Api, mut dice: Dice) -> TestResult {
+        while !self.is_over.load(Ordering::SeqCst) {
+            let claim = json!({
+                "queues": ["faults"], "worker": "tester", "jobs_max": 1 + dice.below(20),
+                "lease_s": LEASE_S, "wait_ms": 300,
+            });
+            let Ok(answer) = api.at(&self.base).post("/v1/jobs/claim", &claim).await else {
+                // Whatever was handed out with an answer that never came is found by its lease.
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            };
+            if answer.status != 200 {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+            let claimed = answer.json()?;
+            for job in claimed["jobs"].as_array().context("jobs")? {
+                self.do_job(&api, &mut dice, job).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn do_job(&self, api: &Api, dice: &mut Dice, job: &Value) -> TestResult {
+        let id = job["id"].as_str().context("an id")?;
+        let attempt = job["attempt"].as_u64().context("an attempt")?;
+        let failed = json!({"attempt": attempt, "error": "told to fail"});
+        let done = json!({"attempt": attempt, "result": {"by": attempt}});
+        match dice.below(20) {
+            0 => {
+                let abandoned = self.abandoned.lock();
+                let mut abandoned = abandoned.map_err(|_| anyhow::anyhow!("a worker failed"))?;
+                abandoned.push((id.to_owned(), attempt));
+            }
+            1 => drop(self.report(api, id, "fail", &failed).await?),
+            2 => {
+                let given_back = json!({"attempt": attempt});
+                self.report(api, id, "release", &given_back).await?;
+            }
+            chance => {
+                if chance == 3 {
+                    let half = json!({"attempt": attempt, "percent": 50});
+                    self.report(api, id, "heartbeat", &half).await?;
+                }
+                if self.report(api, id, "complete", &done).await? {
+                    let told = self.told.lock();
+                    let mut told = told.map_err(|_| anyhow::anyhow!("a worker failed"))?;
+                    told.completed.insert((id.to_owned(), attempt));
+                    self.completed.fetch_add(1, Ordering::SeqCst);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the attempt still ran when its worker said this.
+    async fn report(&self, api: &Api, id: &str, verb: &str, body: &Value) -> TestResult<bool> {
+        let path = format!("/v1/jobs/{id}/{verb}");
+        let key = format!("{verb}-{id}-{}", body["attempt"]);
+        let (status, text) = self.until_answered(api, &path, body, Some(&key)).await?;
+        match status {
+            200 => Ok(true),
+            // Its lease was over: another attempt runs, or waits to.
+            409 => {
+                self.refused.fetch_add(1, Ordering::SeqCst);
+                Ok(false)
+            }
+            _ => anyhow::bail!("{verb}: {status} {text}"),
+        }
+    }
+
+    /// Sends the same until the program says yes or no.
+    async fn until_answered(
+        &self,
+        api: &Api,
+        path: &str,
+        body: &Value,
+        key: Option<&str>,
+    ) -> TestResult<(u16, String)> {
+        let begun = Instant::now();
+        loop {
+            let headers: Vec<_> = key.iter().map(|key| ("Idempotency-Key", *key)).collect();
+            let api = api.at(&self.base);
+            let sent = api.post_with(path, body, &headers);
+            if let Ok(Ok(answer)) = tokio::time::timeout(Duration::from_secs(10), sent).await
+                && answer.status != 503
+            {
+                return Ok((answer.status, answer.text()));
+            }
+            anyhow::ensure!(begun.elapsed() < ENDS_WITHIN, "{path} is never answered");
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+    }
+}
