@@ -1,10 +1,12 @@
-//! What `/health` looks at: the journal, the read side and each of its models, and the feed.
+//! What `/health` looks at: the journal, the read side and each of its models, the feed, and whether
+//! jobs are handed out here.
 
 use std::sync::Arc;
 
 use api::{Health, HealthCheck};
+use commands::dispatch::Dispatch;
 use commands::{Feed as _, Journal as _};
-use domain::Position;
+use domain::{Position, Tenant};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use infra::nats::{JetStreamFeed, JetStreamJournal};
@@ -18,7 +20,10 @@ use super::Connections;
 pub(super) const LAG_COMMITS_MAX: u64 = 20_000;
 
 /// Every check.
-pub(super) fn all(connections: &Connections) -> Vec<Arc<dyn HealthCheck>> {
+pub(super) fn all(
+    connections: &Connections,
+    dispatch: Arc<dyn Dispatch>,
+) -> Vec<Arc<dyn HealthCheck>> {
     let journal = &connections.journal;
     vec![
         Arc::new(JournalCheck(journal.clone())),
@@ -30,6 +35,7 @@ pub(super) fn all(connections: &Connections) -> Vec<Arc<dyn HealthCheck>> {
             journal: journal.clone(),
             feed: connections.feed.clone(),
         }),
+        Arc::new(DispatchCheck(dispatch)),
     ]
 }
 
@@ -43,6 +49,25 @@ struct ReadSideCheck {
 struct FeedCheck {
     journal: Arc<JetStreamJournal>,
     feed: Arc<JetStreamFeed>,
+}
+
+struct DispatchCheck(Arc<dyn Dispatch>);
+
+impl HealthCheck for DispatchCheck {
+    fn name(&self) -> &'static str {
+        "dispatch"
+    }
+
+    fn check(&self) -> BoxFuture<'_, Health> {
+        async {
+            let anybody = Tenant::new("default").expect("a token");
+            match self.0.depths(&anybody).await {
+                Ok(_) => Health::Ok,
+                Err(error) => Health::Degraded(format!("claims are answered 503: {error}")),
+            }
+        }
+        .boxed()
+    }
 }
 
 impl HealthCheck for JournalCheck {
@@ -66,6 +91,9 @@ impl HealthCheck for ReadSideCheck {
         async {
             match projections::positions(&self.pool).await {
                 Err(error) => failed(&error),
+                Ok(positions) if positions.models.is_empty() => {
+                    Health::Failed("the read side has not begun yet".to_owned())
+                }
                 Ok(positions) => match self.journal.head().await {
                     // The journal's own check tells.
                     Err(_) => Health::Ok,

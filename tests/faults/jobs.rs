@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::job_checker::{Told, ends, job_events, job_findings};
+use crate::job_checker::{JobEvent, Told, ends, job_events, job_findings};
 use crate::support::process::servers_of;
 use crate::support::{Api, Dice, TestResult, Up, fresh_id, nats, say, until};
 
@@ -44,14 +44,7 @@ async fn every_job_ends_exactly_once_whatever_is_killed() -> TestResult {
     let mut dice = Dice::thrown();
     let mut up = Up::start("jobs")?;
     let listen = up.listen().to_owned();
-    let house = Arc::new(House {
-        base: up.endpoints.http.clone(),
-        told: Mutex::default(),
-        completed: AtomicUsize::new(0),
-        abandoned: Mutex::default(),
-        refused: AtomicUsize::new(0),
-        is_over: AtomicBool::new(false),
-    });
+    let house = House::on(&up);
     let api = up.api("default", "member")?;
     let client = tokio::spawn(Arc::clone(&house).enqueue(api.clone(), jobs));
     let workers: Vec<_> = (0..WORKERS)
@@ -76,68 +69,41 @@ async fn every_job_ends_exactly_once_whatever_is_killed() -> TestResult {
         }
     }
     client.await??;
-    let begun = Instant::now();
-    let journal = loop {
-        let journal = nats::read_all(&up.endpoints.nats, "JOURNAL").await;
-        if let Ok(journal) = journal {
-            let events = job_events(&journal)?;
-            if ends(&events).values().sum::<usize>() >= jobs {
-                break events;
-            }
-        }
-        anyhow::ensure!(
-            begun.elapsed() < ENDS_WITHIN,
-            "jobs are stuck: {:?}",
-            stuck(&up).await
-        );
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    };
+    all_have_ended(&up, jobs).await?;
     house.is_over.store(true, Ordering::SeqCst);
     for worker in workers {
         worker.await??;
     }
-    let abandoned = house.abandoned.lock().map(|abandoned| abandoned.clone());
-    let abandoned = abandoned.map_err(|_| anyhow::anyhow!("a worker failed"))?;
-    for (id, attempt) in &abandoned {
-        let late = json!({"attempt": attempt, "result": "late"});
-        let is_taken = house.report(&api, id, "complete", &late).await?;
-        anyhow::ensure!(
-            !is_taken,
-            "the late result of attempt {attempt} of {id} was taken"
-        );
-    }
-    let ended = ends(&journal);
+    let late = house.report_late(&api).await?;
+    let journal = job_events(&nats::read_all(&up.endpoints.nats, "JOURNAL").await?)?;
     say(&format!(
-        "{faults} faults, {jobs} jobs: {ended:?}; {} attempts abandoned by silent workers, {} late reports \
-         refused",
-        abandoned.len(),
+        "{faults} faults, {jobs} jobs: {:?}; {late} attempts abandoned by silent workers, {} reports refused",
+        ends(&journal),
         house.refused.load(Ordering::SeqCst),
     ));
-    let journal = job_events(&nats::read_all(&up.endpoints.nats, "JOURNAL").await?)?;
-    let told = house
-        .told
-        .lock()
-        .map_err(|_| anyhow::anyhow!("a worker failed"))?;
-    let findings = job_findings(&told, &journal);
-    let first = &findings[..findings.len().min(5)];
-    anyhow::ensure!(
-        findings.is_empty(),
-        "{} findings: {first:#?}",
-        findings.len()
-    );
-    anyhow::ensure!(told.enqueued.len() == jobs);
-    drop(told);
+    house.check(&journal, jobs)?;
     until("the read side is at the head", async || {
-        let positions = up
-            .api("default", "admin")?
-            .get("/v1/positions")
-            .await?
-            .is(200)
-            .json()?;
+        let api = up.api("default", "admin")?;
+        let positions = api.get("/v1/positions").await?.is(200).json()?;
         Ok((positions["read_side"] == positions["journal"]).then_some(()))
     })
     .await?;
     up.verify()
+}
+
+/// Waits until the journal has an end of every job.
+async fn all_have_ended(up: &Up, jobs: usize) -> TestResult {
+    let begun = Instant::now();
+    loop {
+        if let Ok(journal) = nats::read_all(&up.endpoints.nats, "JOURNAL").await
+            && ends(&job_events(&journal)?).values().sum::<usize>() >= jobs
+        {
+            return Ok(());
+        }
+        let is_time = begun.elapsed() < ENDS_WITHIN;
+        anyhow::ensure!(is_time, "jobs are stuck: {:?}", stuck(up).await);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
 }
 
 fn asked(name: &str, otherwise: usize) -> usize {
@@ -170,6 +136,40 @@ async fn stuck(up: &Up) -> TestResult<Value> {
 }
 
 impl House {
+    fn on(up: &Up) -> Arc<Self> {
+        Arc::new(Self {
+            base: up.endpoints.http.clone(),
+            told: Mutex::default(),
+            completed: AtomicUsize::new(0),
+            abandoned: Mutex::default(),
+            refused: AtomicUsize::new(0),
+            is_over: AtomicBool::new(false),
+        })
+    }
+
+    /// Reports on every attempt that was abandoned: each has ended long ago.
+    async fn report_late(&self, api: &Api) -> TestResult<usize> {
+        let abandoned = self.abandoned.lock().map(|abandoned| abandoned.clone());
+        let abandoned = abandoned.map_err(|_| anyhow::anyhow!("a worker failed"))?;
+        for (id, attempt) in &abandoned {
+            let late = json!({"attempt": attempt, "result": "late"});
+            let is_taken = self.report(api, id, "complete", &late).await?;
+            anyhow::ensure!(!is_taken, "a late result of {id} was taken");
+        }
+        Ok(abandoned.len())
+    }
+
+    /// Compares what everybody was told with the journal.
+    fn check(&self, journal: &[JobEvent], jobs: usize) -> TestResult {
+        let told = self.told.lock();
+        let told = told.map_err(|_| anyhow::anyhow!("a worker failed"))?;
+        let findings = job_findings(&told, journal);
+        let (count, first) = (findings.len(), &findings[..findings.len().min(5)]);
+        anyhow::ensure!(findings.is_empty(), "{count} findings: {first:#?}");
+        anyhow::ensure!(told.enqueued.len() == jobs);
+        Ok(())
+    }
+
     /// Enqueues all jobs, each until it is acknowledged.
     async fn enqueue(self: Arc<Self>, api: Api, jobs: usize) -> TestResult {
         for number in 0..jobs {

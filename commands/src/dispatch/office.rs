@@ -15,6 +15,7 @@ use domain::job::Job;
 use domain::queue::Queue;
 use domain::{Position, Tenant, Timestamp, Token};
 use futures_util::future::{BoxFuture, FutureExt};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -138,7 +139,10 @@ impl Dispatcher {
     async fn ask<T>(&self, ask: impl FnOnce(oneshot::Sender<Answer<T>>) -> Ask) -> Answer<T> {
         let (answer, answered) = oneshot::channel();
         let sent = self.asks.try_send(ask(answer));
-        sent.map_err(|_| DispatchError::TooManyClaims)?;
+        sent.map_err(|error| match error {
+            TrySendError::Full(_) => DispatchError::TooManyClaims,
+            TrySendError::Closed(_) => DispatchError::NotInOffice,
+        })?;
         answered.await.unwrap_or(Err(DispatchError::NotInOffice))
     }
 }

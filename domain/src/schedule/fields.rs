@@ -119,12 +119,13 @@ pub enum Overlap {
 
 /// What becomes of the times that passed while nobody decided, or it was paused. The last one counts
 /// as passed a minute after it was due.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum CatchUp {
     /// They are left out.
     None,
     /// The last of them is made up for.
+    #[default]
     Last,
     /// The last so many are.
     All {
@@ -302,12 +303,6 @@ impl RunOutcome {
             Self::Failed => before + 1,
             Self::Cancelled => before,
         }
-    }
-}
-
-impl Default for CatchUp {
-    fn default() -> Self {
-        Self::Last
     }
 }
 
