@@ -60,10 +60,13 @@ struct Round {
     target: Target,
     queue: String,
     jobs: usize,
+    claimed: AtomicUsize,
     completed: AtomicUsize,
     /// When the answer to its enqueue came.
     enqueued: Mutex<HashMap<String, Instant>>,
     waits_ms: Mutex<Vec<f64>>,
+    /// When the last one was completed.
+    ended: Mutex<Option<Instant>>,
 }
 
 /// What came of a round.
@@ -133,9 +136,11 @@ async fn round(bench: &Bench<'_>, jobs: usize, size: usize) -> anyhow::Result<Do
         target: bench.target.clone(),
         queue: format!("bench-{}", SystemClock.fresh_id()),
         jobs,
+        claimed: AtomicUsize::new(0),
         completed: AtomicUsize::new(0),
         enqueued: Mutex::default(),
         waits_ms: Mutex::default(),
+        ended: Mutex::default(),
     });
     Positions::settled(&bench.target).await?;
     let started = Instant::now();
@@ -154,7 +159,10 @@ async fn round(bench: &Bench<'_>, jobs: usize, size: usize) -> anyhow::Result<Do
     while let Some(task) = tasks.join_next().await {
         task.context("a client broke down")??;
     }
-    let elapsed = started.elapsed();
+    // Workers that wait for a job that never comes do not count.
+    let ended = round.ended.lock();
+    let ended = *ended.unwrap_or_else(PoisonError::into_inner);
+    let elapsed = ended.context("not every job was completed")? - started;
     let waits_ms = round.waits_ms.lock();
     let waits_ms = std::mem::take(&mut *waits_ms.unwrap_or_else(PoisonError::into_inner));
     Ok(Done {
@@ -197,38 +205,69 @@ async fn enqueue_in_batches(round: Arc<Round>) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A worker claims what comes next while it completes what it has.
 async fn work(round: Arc<Round>, size: usize) -> anyhow::Result<()> {
-    let mut connection = Connection::open(&round.target).await?;
+    let mut claims = Connection::open(&round.target).await?;
+    let mut reports = Connection::open(&round.target).await?;
+    let mut jobs = Vec::new();
+    while round.claimed.load(Ordering::Relaxed) < round.jobs {
+        let (claimed, completed) = tokio::join!(
+            claim(&round, &mut claims, size),
+            complete(&round, &mut reports, &jobs)
+        );
+        completed?;
+        jobs = claimed?;
+    }
+    complete(&round, &mut reports, &jobs).await
+}
+
+async fn claim(
+    round: &Round,
+    connection: &mut Connection,
+    size: usize,
+) -> anyhow::Result<Vec<Job>> {
     let claim = json!({
         "queues": [round.queue], "worker": "bench", "jobs_max": size, "wait_ms": WAIT_MS,
-    })
-    .to_string();
-    while round.completed.load(Ordering::Relaxed) < round.jobs {
-        let request = round.target.post("/v1/jobs/claim", None, claim.clone());
-        let answer = connection.send(request).await?.succeeded()?;
-        let claimed: Claimed = serde_json::from_slice(&answer.body).context("read a claim")?;
-        if claimed.jobs.is_empty() {
-            continue;
-        }
-        if size == 1 {
-            round.note_waits(&claimed.jobs);
-        }
-        complete(&round, &mut connection, &claimed.jobs).await?;
-        round
-            .completed
-            .fetch_add(claimed.jobs.len(), Ordering::Relaxed);
+    });
+    let request = round.target.post("/v1/jobs/claim", None, claim.to_string());
+    let answer = connection.send(request).await?.succeeded()?;
+    let claimed: Claimed = serde_json::from_slice(&answer.body).context("read a claim")?;
+    round
+        .claimed
+        .fetch_add(claimed.jobs.len(), Ordering::Relaxed);
+    if size == 1 {
+        round.note_waits(&claimed.jobs);
+    }
+    Ok(claimed.jobs)
+}
+
+async fn complete(round: &Round, connection: &mut Connection, jobs: &[Job]) -> anyhow::Result<()> {
+    match jobs {
+        [] => return Ok(()),
+        [job] => complete_one(round, connection, job).await?,
+        many => complete_many(round, connection, many).await?,
+    }
+    let completed = round.completed.fetch_add(jobs.len(), Ordering::Relaxed);
+    if completed + jobs.len() == round.jobs {
+        let ended = round.ended.lock();
+        *ended.unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
     Ok(())
 }
 
-async fn complete(round: &Round, connection: &mut Connection, jobs: &[Job]) -> anyhow::Result<()> {
-    if let [job] = jobs {
-        let body = json!({"attempt": job.attempt}).to_string();
-        let path = format!("/v1/jobs/{}/complete", job.id);
-        let request = round.target.post(&path, None, body);
-        connection.send(request).await?.succeeded()?;
-        return Ok(());
-    }
+async fn complete_one(round: &Round, connection: &mut Connection, job: &Job) -> anyhow::Result<()> {
+    let body = json!({"attempt": job.attempt}).to_string();
+    let path = format!("/v1/jobs/{}/complete", job.id);
+    let request = round.target.post(&path, None, body);
+    connection.send(request).await?.succeeded()?;
+    Ok(())
+}
+
+async fn complete_many(
+    round: &Round,
+    connection: &mut Connection,
+    jobs: &[Job],
+) -> anyhow::Result<()> {
     let line = |job: &Job| {
         let data = json!({"attempt": job.attempt});
         let line = json!({"command": "job.complete", "id": job.id, "data": data});

@@ -247,6 +247,15 @@ impl Board {
         offers
     }
 
+    /// How many jobs are ready in the queues of a claim, whether or not it may have them.
+    #[must_use]
+    pub fn ready(&self, claim: &Claim) -> usize {
+        let queues = claim.queues.iter();
+        let queues =
+            queues.filter_map(|name| self.queues.get(&(claim.tenant.clone(), name.clone())));
+        queues.map(|queue| queue.ready.len()).sum()
+    }
+
     /// When a claim that got nothing may get something because a rate has a new period.
     #[must_use]
     pub fn next_rate_period(&self, claim: &Claim) -> Option<Timestamp> {

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use domain::job::{self, Job};
 use domain::queue::{self, Queue};
@@ -28,6 +29,10 @@ const DUE_MAX: usize = 1_000;
 /// How many claims may wait for jobs.
 const WAITING_CLAIMS_MAX: usize = 5_000;
 
+/// How long a claim of more than one job waits for as many as it asks for, where there are fewer: a
+/// hand-out of many costs little more than one of a few.
+const FILL: Duration = Duration::from_millis(10);
+
 /// How many outcomes of appends may wait to be noted.
 const OUTCOMES_MAX: usize = 10_000;
 
@@ -45,6 +50,7 @@ pub(super) struct Term {
 
 struct WaitingClaim {
     claim: Claim,
+    since: Instant,
     until: Instant,
     answer: oneshot::Sender<Answer<Vec<HandedOut>>>,
 }
@@ -225,9 +231,11 @@ impl Term {
             drop(answer.send(Ok(vec![])));
             return;
         }
-        let until = Instant::now() + claim.wait.min(CLAIM_WAIT_MAX);
+        let since = Instant::now();
+        let until = since + claim.wait.min(CLAIM_WAIT_MAX);
         let claim = WaitingClaim {
             claim,
+            since,
             until,
             answer,
         };
@@ -257,12 +265,17 @@ impl Term {
         if waiting.answer.is_closed() {
             return None;
         }
+        let now = Instant::now();
+        let is_filled = self.board.ready(&waiting.claim) >= waiting.claim.jobs_max;
+        if !is_filled && now < waiting.until && now < waiting.filled_by() {
+            return Some(waiting);
+        }
         let offers = self.board.take(&waiting.claim, self.parts.clock.now());
         if !offers.is_empty() {
             self.appends.hand_out(waiting.claim, offers, waiting.answer);
             return None;
         }
-        if waiting.until <= Instant::now() {
+        if waiting.until <= now {
             drop(waiting.answer.send(Ok(vec![])));
             return None;
         }
@@ -285,9 +298,25 @@ impl Term {
             };
             Instant::now() + wait.min(CLAIM_WAIT_MAX)
         });
-        let claims = self.waiting.iter().map(|waiting| waiting.until).min();
+        let fillable = |waiting: &&WaitingClaim| self.board.ready(&waiting.claim) > 0;
+        let filled = self.waiting.iter().filter(fillable);
+        let filled = filled.map(WaitingClaim::filled_by);
+        // One that has waited for long enough and still gets nothing is held by a limit, not by time.
+        let filled = filled.filter(|filled_by| *filled_by > Instant::now());
+        let claims = self.waiting.iter().map(|waiting| waiting.until);
+        let claims = claims.chain(filled).min();
         let idle = Instant::now() + CLAIM_WAIT_MAX;
         due.into_iter().chain(claims).min().unwrap_or(idle)
+    }
+}
+
+impl WaitingClaim {
+    /// When it is served with what there is.
+    fn filled_by(&self) -> Instant {
+        match self.claim.jobs_max {
+            0 | 1 => self.since,
+            _ => self.since + FILL,
+        }
     }
 }
 
