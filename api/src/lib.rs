@@ -73,6 +73,7 @@ fn all(app: Option<App>) -> Routes {
         assignments::queries::add,
         jobs::commands::add,
         jobs::claim::add,
+        jobs::bulk::add,
         jobs::heartbeat::add,
         jobs::queries::add,
         queues::commands::add,

@@ -65,6 +65,7 @@ pub const ROUTES: &[Route] = &[
     post("/v1/assignments/{id}/cancel", WORKERS),
     post("/v1/jobs", WORKERS),
     post(CLAIM, WORKERS),
+    post("/v1/jobs/bulk", WORKERS),
     post("/v1/jobs/{id}/heartbeat", WORKERS),
     post("/v1/jobs/{id}/complete", WORKERS),
     post("/v1/jobs/{id}/fail", WORKERS),

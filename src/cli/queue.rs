@@ -14,6 +14,24 @@ Examples:
   ledgerline queue resume mail
   ledgerline queue configure mail --running-max 10 --rate 100/1000";
 
+const LIST_EXAMPLES: &str = "\
+Examples:
+  ledgerline queue list
+  ledgerline queue list -o json";
+
+const PAUSE_EXAMPLES: &str = "\
+Examples:
+  ledgerline queue pause mail --reason 'the mail server is away'";
+
+const RESUME_EXAMPLES: &str = "\
+Examples:
+  ledgerline queue resume mail";
+
+const CONFIGURE_EXAMPLES: &str = "\
+Examples:
+  ledgerline queue configure mail --running-max 10 --running-per-key-max 2 --rate 100/1000
+  ledgerline queue configure mail";
+
 /// Work with queues.
 #[derive(Debug, Args)]
 pub(super) struct QueueArgs {
@@ -24,8 +42,10 @@ pub(super) struct QueueArgs {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// List the queues: what waits, runs and has ended
+    #[command(after_help = LIST_EXAMPLES)]
     List,
     /// Hand out nothing
+    #[command(after_help = PAUSE_EXAMPLES)]
     Pause {
         /// Name of the queue
         name: String,
@@ -34,11 +54,13 @@ enum Command {
         reason: Option<String>,
     },
     /// Hand out again
+    #[command(after_help = RESUME_EXAMPLES)]
     Resume {
         /// Name of the queue
         name: String,
     },
     /// Replace its limits; what is not given is not limited
+    #[command(after_help = CONFIGURE_EXAMPLES)]
     Configure {
         /// Name of the queue
         name: String,

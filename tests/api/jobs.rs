@@ -176,3 +176,64 @@ async fn a_list_of_jobs_comes_page_by_page_in_the_order_asked_for() -> TestResul
         .refused(404, "not-found");
     Ok(())
 }
+
+#[tokio::test]
+async fn every_job_that_fits_a_filter_is_told_the_same_after_a_look() -> TestResult {
+    let api = Up::shared().api(&fresh_tenant(), "member")?;
+    let mut last = 0;
+    for number in 0..600 {
+        let queue = if number % 2 == 0 { "mail" } else { "post" };
+        let body = json!({"queue": queue, "kind": "send", "attempts_max": 1});
+        last = api
+            .post("/v1/jobs", &body)
+            .await?
+            .is(201)
+            .receipt()?
+            .position;
+    }
+    let dead = claim_one(&api, "post").await?;
+    let dead = dead["id"].as_str().unwrap_or_default().to_owned();
+    last = last.max(
+        act(
+            &api,
+            &dead,
+            "fail",
+            &json!({"attempt": 1, "error": "no paper"}),
+        )
+        .await?,
+    );
+    let bulk = async |filter: &str, body: Value| -> TestResult<Value> {
+        let path = format!("/v1/jobs/bulk?min_position={last}&{filter}");
+        api.post(&path, &body).await?.is(200).json()
+    };
+    let told = |matched: u64, changed: u64| json!({"matched": matched, "changed": changed, "unchanged": 0});
+    let look = json!({"command": "cancel", "dry_run": true});
+    assert_eq!(bulk("queue=mail&status=waiting", look).await?, told(300, 0));
+    let deed = json!({"command": "cancel", "reason": "not wanted"});
+    assert_eq!(
+        bulk("queue=mail&status=waiting", deed).await?,
+        told(300, 300)
+    );
+    let again = json!({"command": "requeue"});
+    assert_eq!(bulk("status=dead", again).await?, told(1, 1));
+    let history = api
+        .get(&format!("/v1/jobs/{dead}/history"))
+        .await?
+        .is(200)
+        .json()?;
+    assert_eq!(history["items"][4]["type"], "requeued");
+    for (path, body) in [
+        ("/v1/jobs/bulk", json!({"command": "cancel"})),
+        ("/v1/jobs/bulk?colour=red", json!({"command": "cancel"})),
+    ] {
+        assert_eq!(api.post(path, &body).await?.status, 400, "{path}");
+    }
+    for body in [
+        json!({"command": "explode"}),
+        json!({"command": "requeue", "reason": "why"}),
+    ] {
+        let answer = api.post("/v1/jobs/bulk?queue=mail", &body).await?;
+        assert_eq!(answer.status, 422, "{body}");
+    }
+    Ok(())
+}

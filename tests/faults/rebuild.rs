@@ -161,7 +161,14 @@ async fn a_rebuild_changes_no_answer_and_sends_nothing_twice() -> TestResult {
         Ok(answers)
     };
     let before = answers().await?;
-    for model in ["assignment", "assignment_event", "workload", "command"] {
+    for model in [
+        "assignment",
+        "assignment_event",
+        "workload",
+        "command",
+        "job",
+        "queue",
+    ] {
         let old = table(&up, model).await?;
         api.post(&format!("/v1/models/{model}/rebuild"), &json!({}))
             .await?

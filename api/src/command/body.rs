@@ -3,9 +3,10 @@
 //!
 //! Nobody is named here as the one who does it: that is the token's. `on_behalf_of` says for whom.
 
-use domain::Aggregate;
+use domain::{Aggregate, Tenant, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use uuid::Uuid;
 
 use super::Target;
 use crate::auth::Caller;
@@ -31,6 +32,11 @@ pub(crate) trait Body: Serialize + DeserializeOwned + Send + 'static {
 
     /// The id that the body asks for.
     fn id(&self) -> Option<&IdText> {
+        None
+    }
+
+    /// The id of what the same wish has brought about before, or brings about now.
+    fn unique_id(&self, _tenant: &Tenant, _now: Timestamp) -> Option<Uuid> {
         None
     }
 

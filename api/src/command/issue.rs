@@ -64,9 +64,11 @@ impl Issuer<'_> {
             Some(key) => self.command_id(key),
             None => CommandId(self.clock.fresh_id()),
         };
+        let unique = body.unique_id(self.caller.tenant(), self.clock.now());
         let id = match (id, body.id()) {
             (Some(id), _) => Some(id),
             (None, Some(named)) => fields.check("/id", B::Target::parse_id(&named.0)),
+            (None, None) if unique.is_some() => unique.map(Token::from),
             (None, None) if key.is_some() => {
                 let derived = Uuid::new_v5(&AGGREGATES, command_id.0.as_bytes());
                 Some(Token::from(derived))
@@ -74,7 +76,8 @@ impl Issuer<'_> {
             (None, None) => Some(Token::from(self.clock.fresh_id())),
         };
         let common = body.common();
-        let digest = digest(&body, id.as_ref());
+        // A retry in the next window is the same request still.
+        let digest = digest(&body, id.as_ref().filter(|_| unique.is_none()));
         let occurred_at = match &common.occurred_at {
             Some(_) if !B::Target::MAY_BE_EARLIER => fields.check(
                 "/occurred_at",

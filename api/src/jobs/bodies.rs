@@ -4,15 +4,16 @@
 
 use std::collections::BTreeMap;
 
-use domain::Json;
 use domain::job::{
     Backoff, Capabilities, Command, DelayMs, InvalidField, Job, Parent, ParentKind, Priority,
-    Retry, Spec,
+    Retry, Spec, Unique,
 };
+use domain::{Json, Tenant, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType};
+use uuid::Uuid;
 
 use super::views::{ParentKindView, PriorityView};
 use crate::auth::Caller;
@@ -152,6 +153,9 @@ pub(crate) struct EnqueueJob {
     /// What it is a part of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) parent: Option<ParentBody>,
+    /// By what a second enqueue of the same work is known: it is answered by the first job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) unique: Option<UniqueBody>,
     /// Read only to be refused: a job is enqueued now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(ignore = true)]
@@ -159,6 +163,24 @@ pub(crate) struct EnqueueJob {
     /// For whom; taken from admins and operators only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) on_behalf_of: Option<NameText>,
+}
+
+/// By what a second enqueue of the same work is known; not together with an `id`.
+#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(title = "Unique")]
+pub(crate) struct UniqueBody {
+    /// The key, which counts within the queue.
+    pub(crate) key: NameText,
+    /// For how long: windows of so many seconds follow each other from 1970 on; for ever, if nothing
+    /// is said.
+    #[serde(
+        default,
+        deserialize_with = "whole",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schema(minimum = 1, maximum = 31_536_000)]
+    pub(crate) window_s: Option<i64>,
 }
 
 /// How long a job waits after a failure.
@@ -208,6 +230,14 @@ impl Body for EnqueueJob {
         self.id.as_ref()
     }
 
+    /// None where a field breaks a rule, which is told with all others.
+    fn unique_id(&self, tenant: &Tenant, now: Timestamp) -> Option<Uuid> {
+        let mut unheard = Fields::default();
+        let queue = unheard.text("/queue", self.queue.clone())?;
+        let unique = unique(self.unique.clone()?, &mut unheard)?;
+        Some(unique.job_id(tenant, &queue, now))
+    }
+
     fn common(&self) -> Common {
         Common {
             occurred_at: self.occurred_at.clone(),
@@ -241,6 +271,13 @@ impl Body for EnqueueJob {
             Some(whole) => parent(whole, fields).map(Some),
             None => Some(None),
         };
+        if self.unique.is_some() && self.id.is_some() {
+            fields.check::<(), _>("/id", Err("is not taken together with `unique`"));
+        }
+        let unique = match self.unique {
+            Some(body) => unique(body, fields).map(Some),
+            None => Some(None),
+        };
         Some(Command::Enqueue(Box::new(Spec {
             queue: queue?,
             kind: kind?,
@@ -254,8 +291,18 @@ impl Body for EnqueueJob {
             capabilities: capabilities?,
             labels: labels?,
             parent: parent?,
+            unique: unique?,
         })))
     }
+}
+
+fn unique(body: UniqueBody, fields: &mut Fields) -> Option<Unique> {
+    let key = fields.text("/unique/key", body.key);
+    let window_s = fields.optional_number("/unique/window_s", body.window_s, u32::MAX);
+    Some(Unique {
+        key: key?,
+        window_s: window_s?,
+    })
 }
 
 /// What a worker can do, or a job wants.

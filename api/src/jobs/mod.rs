@@ -1,6 +1,7 @@
 //! Routes on jobs: commands, how workers get and keep them, queries, and the JSON of all of them.
 
 pub(crate) mod bodies;
+pub(crate) mod bulk;
 pub(crate) mod claim;
 pub(crate) mod commands;
 pub(crate) mod heartbeat;

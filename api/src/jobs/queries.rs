@@ -158,7 +158,7 @@ fn job_id(id: &str) -> Result<Uuid, ApiError> {
     parse_id(id).map_err(|rule| ApiError::parameter("id", rule))
 }
 
-fn filter(params: &mut Params) -> Filter {
+pub(super) fn filter(params: &mut Params) -> Filter {
     Filter {
         id: params.checked("id", parse_id),
         queue: params.text("queue"),

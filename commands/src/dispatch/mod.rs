@@ -42,9 +42,6 @@ pub const LEASE_S: std::ops::RangeInclusive<u32> = 1..=3_600;
 /// The lease of a worker that names none, and of an attempt whose worker a new dispatcher does not know.
 pub const LEASE_DEFAULT: Duration = Duration::from_secs(30);
 
-/// How many jobs may wait or run in all: each takes some 400 bytes of memory.
-pub const OPEN_JOBS_MAX: usize = 1_000_000;
-
 /// A worker that asks for jobs.
 #[derive(Debug, Clone)]
 pub struct Claim {

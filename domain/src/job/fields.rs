@@ -2,10 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr, VariantNames};
+use uuid::Uuid;
 
 use super::Retry;
 use crate::labels::Labels;
-use crate::{Json, Name, Text, Timestamp, Token};
+use crate::{Json, Name, Tenant, Text, Timestamp, Token};
 
 /// What went wrong: at most 8,000 bytes.
 pub type ErrorText = Text<8_000, true>;
@@ -51,7 +52,26 @@ pub struct Spec {
     /// What it is a part of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Parent>,
+    /// By what a second enqueue of the same work is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unique: Option<Unique>,
 }
+
+/// By what a second enqueue of the same work is known: a key that counts within its queue, for ever or
+/// for the window of the clock that the enqueue falls into.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unique {
+    /// The key.
+    pub key: Name,
+    /// How long a window is, in seconds; windows follow each other from 1970 on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window_s: Option<WindowSeconds>,
+}
+
+/// 1 second to a year.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "u32", into = "u32")]
+pub struct WindowSeconds(u32);
 
 /// The states of a job.
 #[derive(
@@ -240,6 +260,9 @@ pub enum InvalidField {
     /// No time, or more than a week.
     #[error("must be from `1` to `604800` seconds")]
     Timeout,
+    /// No window, or more than a year.
+    #[error("must be from `1` to `31536000` seconds")]
+    Window,
     /// Too many capabilities.
     #[error("must have at most `20` capabilities")]
     Capabilities,
@@ -249,6 +272,45 @@ pub enum InvalidField {
     /// More than a day.
     #[error("must be at most `86400000` milliseconds")]
     Delay,
+}
+
+impl Unique {
+    /// The id of the one job of this key in `queue` of `tenant`, for an enqueue at `now`.
+    #[must_use]
+    pub fn job_id(&self, tenant: &Tenant, queue: &Token, now: Timestamp) -> Uuid {
+        let window = self.window_s.map_or(0, |window_s| {
+            now.as_second().div_euclid(i64::from(window_s.0))
+        });
+        // Neither a tenant nor a queue can hold the separator.
+        let name = format!("{tenant}\0{queue}\0{window}\0{}", self.key);
+        Uuid::new_v5(&UNIQUE_JOBS, name.as_bytes())
+    }
+}
+
+/// Under which ids of unique jobs are made. Changing it would let each be enqueued once more.
+const UNIQUE_JOBS: Uuid = Uuid::from_u128(0x7d0c_4a52_8f1e_5c3b_9a60_1b7e_d2f4_3e98);
+
+impl WindowSeconds {
+    /// A year.
+    pub const MAX: u32 = 31_536_000;
+}
+
+impl TryFrom<u32> for WindowSeconds {
+    type Error = InvalidField;
+
+    fn try_from(seconds: u32) -> Result<Self, Self::Error> {
+        if (1..=Self::MAX).contains(&seconds) {
+            Ok(Self(seconds))
+        } else {
+            Err(InvalidField::Window)
+        }
+    }
+}
+
+impl From<WindowSeconds> for u32 {
+    fn from(seconds: WindowSeconds) -> Self {
+        seconds.0
+    }
 }
 
 impl Spec {

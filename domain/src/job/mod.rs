@@ -150,6 +150,8 @@ struct Entry {
     deadline: Option<Timestamp>,
     retry: Retry,
     progress: Option<Progress>,
+    #[serde(default)]
+    is_unique: bool,
 }
 
 impl Aggregate for Job {
@@ -167,6 +169,8 @@ impl Aggregate for Job {
             };
         };
         match command {
+            // The second enqueue of the same work is answered by the first job.
+            Command::Enqueue(spec) if entry.is_unique && spec.unique.is_some() => Ok(vec![]),
             Command::Enqueue(_) => Err(Refusal::AlreadyEnqueued),
             Command::Start { attempt, worker } => entry.start(*attempt, worker, context),
             Command::Progress { attempt, progress } => {
@@ -235,6 +239,7 @@ impl Aggregate for Job {
                 deadline: spec.deadline,
                 retry: spec.retry,
                 progress: None,
+                is_unique: spec.unique.is_some(),
             });
         }
         let Some(entry) = &mut self.entry else { return };

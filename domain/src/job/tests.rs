@@ -25,6 +25,7 @@ fn spec() -> Spec {
         capabilities: Capabilities::default(),
         labels: crate::labels::Labels::default(),
         parent: None,
+        unique: None,
     }
 }
 
@@ -97,6 +98,49 @@ fn a_job_is_enqueued_once() {
     given::<Job>([])
         .when(start(1))
         .then_refused(Refusal::Unknown);
+}
+
+#[test]
+fn the_second_enqueue_of_a_unique_job_changes_nothing() {
+    let unique = || {
+        Box::new(Spec {
+            unique: Some(Unique {
+                key: name("invoice-7"),
+                window_s: None,
+            }),
+            ..spec()
+        })
+    };
+    given::<Job>([Event::Enqueued(unique())])
+        .when(Command::Enqueue(unique()))
+        .then_nothing();
+    given::<Job>([Event::Enqueued(unique())])
+        .when(Command::Enqueue(Box::new(spec())))
+        .then_refused(Refusal::AlreadyEnqueued);
+}
+
+#[test]
+fn a_unique_key_is_one_job_within_its_tenant_queue_and_window() {
+    let key = |window_s: Option<u32>| Unique {
+        key: name("invoice-7"),
+        window_s: window_s.map(|seconds| seconds.try_into().expect("a window")),
+    };
+    let tenant = |tenant| crate::Tenant::new(tenant).expect("a token");
+    let queue = |queue| Token::new(queue).expect("a token");
+    let (acme, mail) = (tenant("acme"), queue("mail"));
+    let id = |unique: Unique, at| unique.job_id(&acme, &mail, time(at));
+    assert_eq!(id(key(None), "09:00"), id(key(None), "23:00"));
+    assert_eq!(id(key(Some(3_600)), "09:00"), id(key(Some(3_600)), "09:59"));
+    assert_ne!(id(key(Some(3_600)), "09:59"), id(key(Some(3_600)), "10:00"));
+    let at = time("09:00");
+    assert_ne!(
+        key(None).job_id(&acme, &mail, at),
+        key(None).job_id(&acme, &queue("post"), at)
+    );
+    assert_ne!(
+        key(None).job_id(&acme, &mail, at),
+        key(None).job_id(&tenant("globex"), &mail, at)
+    );
 }
 
 #[test]

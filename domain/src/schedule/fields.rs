@@ -271,6 +271,7 @@ impl Spec {
                 kind: ParentKind::Schedule,
                 id: schedule.clone(),
             }),
+            unique: None,
         }
     }
 

@@ -276,6 +276,7 @@ pub(crate) fn spec(kind: &str, payload: &str) -> Spec {
         capabilities: Capabilities::default(),
         labels: Labels::default(),
         parent: None,
+        unique: None,
     }
 }
 

@@ -165,6 +165,7 @@ impl OpenJob {
                 capabilities: row.try_get::<Json<_>, _>("capabilities")?.0,
                 labels: Labels::default(),
                 parent: None,
+                unique: None,
             },
             attempt: number(row, "attempt")?,
             ready_at: row.time_or_null("ready_at")?,

@@ -18,7 +18,7 @@ use crate::query::{
 use crate::table;
 
 /// Which jobs are wanted: those that fit everything given. Texts may be anything at all.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Filter {
     /// The one of this id.
     pub id: Option<Uuid>,

@@ -299,9 +299,9 @@ async fn jobs_rebuilt_are_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_payload_of_any_depth_stops_nobody() {
+async fn a_payload_as_deep_as_it_may_be_stops_nobody() {
     let house = House::new().await;
-    let depth = 100_000;
+    let depth = domain::Json::DEPTH_MAX;
     let mut spec = spec();
     spec.payload = Some(json(&format!("{}{}", "[".repeat(depth), "]".repeat(depth))));
     let payload = spec.payload.clone();

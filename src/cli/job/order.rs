@@ -16,6 +16,14 @@ Examples:
   ledgerline job enqueue --queue mail --kind send --payload '{\"to\":\"ann\"}'
   ledgerline job enqueue --queue report --kind nightly --run-after 2026-03-01T02:00:00Z --priority low";
 
+const CANCEL_EXAMPLES: &str = "\
+Examples:
+  ledgerline job cancel 018f7a3e-6d2c-5b1a-9e3f-0c4d5e6f7a8b --reason 'not wanted'";
+
+const REQUEUE_EXAMPLES: &str = "\
+Examples:
+  ledgerline job requeue 018f7a3e-6d2c-5b1a-9e3f-0c4d5e6f7a8b";
+
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(super) enum Order {
@@ -23,6 +31,7 @@ pub(super) enum Order {
     #[command(after_help = ENQUEUE_EXAMPLES)]
     Enqueue(Box<Enqueue>),
     /// End a job undone
+    #[command(after_help = CANCEL_EXAMPLES)]
     Cancel {
         /// Id of the job
         id: Uuid,
@@ -33,12 +42,18 @@ pub(super) enum Order {
         key: Key,
     },
     /// Let a dead job wait again
+    #[command(after_help = REQUEUE_EXAMPLES)]
     Requeue {
         /// Id of the job
         id: Uuid,
         #[command(flatten)]
         key: Key,
     },
+}
+
+/// Any JSON.
+fn json_text(text: &str) -> Result<Value, serde_json::Error> {
+    serde_json::from_str(text)
 }
 
 /// By which a retry is known.
@@ -59,7 +74,7 @@ pub(super) struct Enqueue {
     #[arg(long)]
     kind: String,
     /// What the worker needs, as JSON
-    #[arg(long, value_name = "JSON")]
+    #[arg(long, value_name = "JSON", value_parser = json_text)]
     payload: Option<Value>,
     /// What comes first
     #[arg(long)]

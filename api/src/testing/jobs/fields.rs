@@ -293,6 +293,28 @@ async fn a_retry_under_its_key_meets_the_first_job() {
 }
 
 #[tokio::test]
+async fn a_second_enqueue_of_a_unique_key_is_answered_by_the_first_job() {
+    let service = Service::new();
+    let unique = |key: &str| with("unique", json!({"key": key, "window_s": 86_400})).to_string();
+    let first = service.post("/v1/jobs", &unique("invoice-7")).await;
+    assert_eq!(first.status, StatusCode::CREATED);
+    let second = service.post("/v1/jobs", &unique("invoice-7")).await;
+    assert_eq!(second.status, StatusCode::OK);
+    assert_eq!(second.json()["id"], first.json()["id"]);
+    assert_eq!(second.json()["unchanged"], true);
+    let other = service.post("/v1/jobs", &unique("invoice-8")).await;
+    assert_ne!(other.json()["id"], first.json()["id"]);
+    let mut both = with("unique", json!({"key": "k"}));
+    both["id"] = json!(ID);
+    let both = service.post("/v1/jobs", &both.to_string()).await;
+    assert_eq!(both.pointers(), (422, vec!["/id".to_owned()]));
+    let broken = with("unique", json!({"key": " ", "window_s": 0})).to_string();
+    let broken = service.post("/v1/jobs", &broken).await;
+    let pointers = ["/unique/key", "/unique/window_s"].map(str::to_owned);
+    assert_eq!(broken.pointers(), (422, pointers.into()));
+}
+
+#[tokio::test]
 async fn an_id_that_is_taken_is_a_conflict() {
     let service = Service::new();
     let body = with("id", json!(ID.to_uppercase()));

@@ -30,6 +30,19 @@ fn statuses(answers: &[Value]) -> Vec<u64> {
 }
 
 #[tokio::test]
+async fn ten_thousand_jobs_of_one_unique_key_are_one_job() {
+    let service = Service::new();
+    let job = json!({"queue": "mail", "kind": "send", "unique": {"key": "invoice-7"}});
+    let line = json!({"command": "job.enqueue", "data": job});
+    let answers = answers(&service, Role::Member, &vec![line; 10_000]).await;
+    let created = answers.iter().filter(|answer| answer["status"] == 201);
+    assert_eq!((created.count(), answers.len()), (1, 10_000));
+    let id = &answers[0]["receipt"]["id"];
+    assert!(answers.iter().all(|answer| answer["receipt"]["id"] == *id));
+    assert_eq!(service.commits("default").await.len(), 1);
+}
+
+#[tokio::test]
 async fn a_batch_has_commands_on_whatever_there_is() {
     let service = Service::new();
     let work = json!({"title": "a", "kind": "b", "group": "c"});

@@ -42,6 +42,7 @@ fn spec(queue: &str) -> Spec {
         capabilities: job::Capabilities::default(),
         labels: Labels::default(),
         parent: None,
+        unique: None,
     }
 }
 

@@ -50,7 +50,8 @@ pub(super) struct Term {
 
 struct WaitingClaim {
     claim: Claim,
-    since: Instant,
+    /// When it is served with what there is, once there is something.
+    filled_by: Option<Instant>,
     until: Instant,
     answer: oneshot::Sender<Answer<Vec<HandedOut>>>,
 }
@@ -126,7 +127,9 @@ impl Term {
         }
     }
 
+    #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
     async fn read(&mut self, entries: Vec<Entry>) -> Result<(), Ended> {
+        metrics::gauge!("ledgerline_dispatch_open_jobs").set(self.board.open_jobs() as f64);
         for entry in entries {
             self.position = entry.position();
             match entry {
@@ -231,11 +234,10 @@ impl Term {
             drop(answer.send(Ok(vec![])));
             return;
         }
-        let since = Instant::now();
-        let until = since + claim.wait.min(CLAIM_WAIT_MAX);
+        let until = Instant::now() + claim.wait.min(CLAIM_WAIT_MAX);
         let claim = WaitingClaim {
             claim,
-            since,
+            filled_by: None,
             until,
             answer,
         };
@@ -261,14 +263,17 @@ impl Term {
     }
 
     /// Hands out what there is for `claim`; gives it back where it has to wait.
-    fn serve_one(&mut self, waiting: WaitingClaim) -> Option<WaitingClaim> {
+    fn serve_one(&mut self, mut waiting: WaitingClaim) -> Option<WaitingClaim> {
         if waiting.answer.is_closed() {
             return None;
         }
         let now = Instant::now();
-        let is_filled = self.board.ready(&waiting.claim) >= waiting.claim.jobs_max;
-        if !is_filled && now < waiting.until && now < waiting.filled_by() {
-            return Some(waiting);
+        let ready = self.board.ready(&waiting.claim);
+        if (1..waiting.claim.jobs_max).contains(&ready) {
+            let filled_by = *waiting.filled_by.get_or_insert(now + FILL);
+            if now < filled_by.min(waiting.until) {
+                return Some(waiting);
+            }
         }
         let offers = self.board.take(&waiting.claim, self.parts.clock.now());
         if !offers.is_empty() {
@@ -278,6 +283,9 @@ impl Term {
         if waiting.until <= now {
             drop(waiting.answer.send(Ok(vec![])));
             return None;
+        }
+        if ready == 0 {
+            waiting.filled_by = None;
         }
         Some(waiting)
     }
@@ -298,25 +306,13 @@ impl Term {
             };
             Instant::now() + wait.min(CLAIM_WAIT_MAX)
         });
-        let fillable = |waiting: &&WaitingClaim| self.board.ready(&waiting.claim) > 0;
-        let filled = self.waiting.iter().filter(fillable);
-        let filled = filled.map(WaitingClaim::filled_by);
         // One that has waited for long enough and still gets nothing is held by a limit, not by time.
+        let filled = self.waiting.iter().filter_map(|waiting| waiting.filled_by);
         let filled = filled.filter(|filled_by| *filled_by > Instant::now());
         let claims = self.waiting.iter().map(|waiting| waiting.until);
         let claims = claims.chain(filled).min();
         let idle = Instant::now() + CLAIM_WAIT_MAX;
         due.into_iter().chain(claims).min().unwrap_or(idle)
-    }
-}
-
-impl WaitingClaim {
-    /// When it is served with what there is.
-    fn filled_by(&self) -> Instant {
-        match self.claim.jobs_max {
-            0 | 1 => self.since,
-            _ => self.since + FILL,
-        }
     }
 }
 

@@ -147,6 +147,7 @@ fn spec() -> Spec {
         capabilities: Capabilities::default(),
         labels: Labels::default(),
         parent: None,
+        unique: None,
     }
 }
 

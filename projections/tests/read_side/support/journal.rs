@@ -261,6 +261,7 @@ pub(crate) fn spec() -> job::Spec {
         capabilities: job::Capabilities::default(),
         labels: domain::labels::Labels::default(),
         parent: None,
+        unique: None,
     }
 }
 
