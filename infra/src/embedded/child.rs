@@ -41,6 +41,10 @@ pub(crate) struct Launch {
     pub(crate) death_signal: DeathSignal,
 }
 
+/// How long a child may take from its start to asking the kernel for the signal of its parent's end:
+/// a few system calls, on a very busy machine.
+const SIGNAL_ASKED_WITHIN: Duration = Duration::from_millis(500);
+
 /// A handle on the thread that starts servers.
 #[derive(Debug, Clone)]
 pub(crate) struct Spawner {
@@ -67,6 +71,9 @@ impl Spawner {
                     // Nobody waits any more: the child is dropped, and ends with this thread.
                     request.answer.send(request.command.spawn()).ok();
                 }
+                // A child that was started a moment ago has not asked for its signal yet, and would
+                // never get one from a thread that ends before it does.
+                std::thread::sleep(SIGNAL_ASKED_WITHIN);
             })?;
         Ok(Self { shim, requests })
     }
