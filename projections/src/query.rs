@@ -130,12 +130,13 @@ impl Reader {
         // One round trip, not two. The lock takes no snapshot, and keeps the table from being swapped
         // between that and the query, which would find a new table without any rows of its time.
         let begin = safe(format!(
-            "begin isolation level repeatable read, read only; lock table {model} in access share mode"
+            "begin isolation level repeatable read, read only; \
+             set local statement_timeout = {}; lock table {model} in access share mode",
+            self.statement_ms_max
         ));
         let mut tx = self.pool.begin_with(begin).await?;
         let row = sqlx::query(include_str!("look.sql"))
             .bind(tenant.as_str())
-            .bind(self.statement_ms_max.to_string())
             .bind(model)
             .fetch_one(&mut *tx)
             .await?;
