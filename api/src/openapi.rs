@@ -23,7 +23,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 use crate::app::App;
 use crate::params::POSITION_MAX;
 use crate::problem::{self, FieldError, Problem};
-use crate::routes::{Access, CLAIM, ROUTES, Route, Routes};
+use crate::routes::{Access, BULK, CLAIM, ROUTES, Route, Routes};
 use crate::texts::ID_PATTERN;
 
 /// Verbs whose body may be left out: nothing in it is required.
@@ -214,6 +214,7 @@ fn is_command(row: &Route) -> bool {
     row.method == "POST"
         && of_aggregates.iter().any(|path| row.path.starts_with(path))
         && !is_of_worker(row)
+        && row.path != BULK
 }
 
 /// Whether a worker gets or keeps jobs by it.
@@ -231,7 +232,8 @@ fn is_read(row: &Route) -> bool {
         "/v1/workload",
         "/v1/positions",
     ];
-    row.method == "GET" && of_models.iter().any(|path| row.path.starts_with(path))
+    let is_query = row.method == "GET" || row.path == BULK;
+    is_query && of_models.iter().any(|path| row.path.starts_with(path))
 }
 
 fn has_position(row: &Route) -> bool {
@@ -279,7 +281,7 @@ fn statuses(row: &Route) -> Vec<(&'static str, &'static str)> {
             "the read side did not get as far as was asked in time",
         ));
     }
-    if is_of_worker(row) {
+    if is_of_worker(row) || row.path == BULK {
         statuses.push(("422", "a field breaks a rule"));
     }
     if row.path.ends_with("/heartbeat") {

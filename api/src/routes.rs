@@ -49,6 +49,8 @@ const ADMINS: Access = Access::Roles(Roles::of(&[Role::Admin]));
 
 /// The one route that waits by its caller's own wish.
 pub(crate) const CLAIM: &str = "/v1/jobs/claim";
+/// The one route that changes whatever fits a query.
+pub(crate) const BULK: &str = "/v1/jobs/bulk";
 
 /// The table.
 pub const ROUTES: &[Route] = &[
@@ -65,7 +67,7 @@ pub const ROUTES: &[Route] = &[
     post("/v1/assignments/{id}/cancel", WORKERS),
     post("/v1/jobs", WORKERS),
     post(CLAIM, WORKERS),
-    post("/v1/jobs/bulk", WORKERS),
+    post(BULK, WORKERS),
     post("/v1/jobs/{id}/heartbeat", WORKERS),
     post("/v1/jobs/{id}/complete", WORKERS),
     post("/v1/jobs/{id}/fail", WORKERS),

@@ -4,10 +4,10 @@
 //! Each job gets a command of its own, so one that refuses does not stop the others. What is there is what
 //! the read side has; `min_position` waits for one's own writes.
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::{FromRequestParts as _, Request, State};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
+use domain::Position;
 use domain::job::{Command, Job};
 use futures_util::{StreamExt as _, stream};
 use projections::job::{self, Filter, Sort};
@@ -23,8 +23,8 @@ use crate::body::read_json;
 use crate::command::issue::Issuer;
 use crate::exchange::Exchange;
 use crate::fields::Fields;
-use crate::problem::ApiError;
-use crate::reads::Asked;
+use crate::problem::{ApiError, FieldError};
+use crate::reads::{Asked, at};
 use crate::routes::Routes;
 use crate::texts::ReasonText;
 
@@ -83,18 +83,17 @@ async fn bulk(State(app): State<App>, request: Request) -> Result<Response, ApiE
         least,
     } = Asked::from_request_parts(&mut parts, &app).await?;
     let filter = filter(&mut params);
-    if filter == Filter::default() {
-        params.refuse(
-            "queue",
-            "must be given, or another filter: all jobs are too many",
-        );
-    }
     params.finish()?;
+    if filter == Filter::default() {
+        let rule = "must be given, or another filter: all jobs are too many";
+        let error = FieldError::parameter("queue", rule);
+        return Err(ApiError::Invalid(vec![error]));
+    }
     let body = Body::new(body);
     let body: Bulk = read_json(&parts.headers, body, app.limits.body_bytes_max).await?;
     let is_dry = body.dry_run.unwrap_or(false);
     let command = body.checked()?;
-    let (matched, ids) = matching(&app, &caller, &filter, least, is_dry).await?;
+    let (position, matched, ids) = matching(&app, &caller, &filter, least, is_dry).await?;
     let correlation = exchange.correlation();
     let trace = exchange.trace().to_string();
     let issuer = Issuer {
@@ -120,12 +119,12 @@ async fn bulk(State(app): State<App>, request: Request) -> Result<Response, ApiE
             Err(failure) => return Err(failure.into()),
         }
     }
-    Ok(Json(BulkView {
+    let view = BulkView {
         matched,
         changed,
         unchanged,
-    })
-    .into_response())
+    };
+    Ok(at(position, view))
 }
 
 impl Bulk {
@@ -142,14 +141,14 @@ impl Bulk {
     }
 }
 
-/// How many jobs fit, and the first of them; none of them where they are only counted.
+/// Where the read side is, how many jobs fit, and the first of them; none of them where they are only counted.
 async fn matching(
     app: &App,
     caller: &crate::auth::Caller,
     filter: &Filter,
     least: crate::reads::Least,
     is_dry: bool,
-) -> Result<(u64, Vec<Uuid>), ApiError> {
+) -> Result<(Position, u64, Vec<Uuid>), ApiError> {
     let sort: Sort = "enqueued_at".parse().expect("a sort of the list");
     let mut ids = Vec::new();
     let mut matched = 0;
@@ -165,13 +164,14 @@ async fn matching(
         least.met_by(page.position)?;
         matched = page.total.unwrap_or(matched);
         if is_dry {
-            return Ok((matched, ids));
+            return Ok((page.position, matched, ids));
         }
         ids.extend(page.items.iter().map(|row| row.id));
+        let position = page.position;
         cursor = page.next;
         if cursor.is_none() || ids.len() >= JOBS_MAX {
             ids.truncate(JOBS_MAX);
-            return Ok((matched, ids));
+            return Ok((position, matched, ids));
         }
     }
 }
