@@ -4,6 +4,7 @@
 //! time only as it is told. What it gives out is *offered*, and counts against every limit, until
 //! the journal has the start or the office says that there was none.
 
+mod limits;
 #[cfg(test)]
 mod tests;
 
@@ -12,12 +13,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::job::{self, Expiry, Spec};
-use domain::queue::{self, Queue as Control, Rate};
+use domain::queue::{self, Queue as Control};
 use domain::{Aggregate as _, Tenant, Timestamp, Token};
 use jiff::SignedDuration;
 use uuid::Uuid;
 
-use super::ready::{Key, Ready};
+use self::limits::Queue;
+use super::ready::Key;
 use super::{Claim, Depth, LEASE_DEFAULT};
 
 /// How many bytes of specs are kept in memory; what is behind that is read from the journal when it is
@@ -86,19 +88,6 @@ enum Due {
     Lease { attempt: u32 },
     Timeout { attempt: u32 },
     Deadline,
-}
-
-#[derive(Debug, Default)]
-struct Queue {
-    ready: Ready,
-    delayed: usize,
-    /// Offered ones among them.
-    running: usize,
-    running_by_key: HashMap<Key, usize>,
-    control: Control,
-    /// Of the present period of the rate.
-    begun: usize,
-    period_ends: Option<Timestamp>,
 }
 
 /// A job as it waits.
@@ -360,15 +349,7 @@ impl Board {
     pub fn depths(&self, tenant: &Tenant) -> Vec<(Token, Depth)> {
         let queues = self.queues.iter().filter(|((owner, _), _)| owner == tenant);
         let mut depths: Vec<_> = queues
-            .map(|((_, name), queue)| {
-                let depth = Depth {
-                    ready: queue.ready.len(),
-                    delayed: queue.delayed,
-                    running: queue.running,
-                    is_paused: queue.control.is_paused,
-                };
-                (name.clone(), depth)
-            })
+            .map(|((_, name), queue)| (name.clone(), queue.depth()))
             .collect();
         depths.sort_by(|(one, _), (other, _)| one.as_str().cmp(other.as_str()));
         depths
@@ -488,56 +469,6 @@ impl Board {
             entry.due.push(key);
             self.due.insert(key, (job, due));
         }
-    }
-}
-
-impl Queue {
-    fn take(&mut self, offered: &job::Capabilities, now: Timestamp) -> Option<JobKey> {
-        let limits = self.control.limits;
-        let is_full = limits
-            .running_max
-            .is_some_and(|max| self.running >= max.get() as usize);
-        if self.control.is_paused || is_full || !self.may_begin(limits.rate, now) {
-            return None;
-        }
-        let running_by_key = &self.running_by_key;
-        self.ready.take(offered, |key| {
-            let running = running_by_key.get(key).copied().unwrap_or(0);
-            // Jobs without a key share their turn, not a limit.
-            let max = limits.running_per_key_max.filter(|_| key.is_some());
-            max.is_none_or(|max| running < max.get() as usize)
-        })
-    }
-
-    /// Whether the rate lets one more begin in this period.
-    fn may_begin(&mut self, rate: Option<Rate>, now: Timestamp) -> bool {
-        let Some(rate) = rate else {
-            self.period_ends = None;
-            return true;
-        };
-        if self.period_ends.is_none_or(|ends| ends <= now) {
-            let period = Duration::from_millis(rate.period_ms.get().into());
-            self.period_ends = Some(later(now, period));
-            self.begun = 0;
-        }
-        self.begun < rate.jobs.get() as usize
-    }
-
-    fn began(&mut self, key: &Key) {
-        self.begun += 1;
-        self.running += 1;
-        *self.running_by_key.entry(key.clone()).or_default() += 1;
-    }
-
-    fn ended(&mut self, key: &Key) {
-        self.running = self.running.saturating_sub(1);
-        if let Some(running) = self.running_by_key.get_mut(key) {
-            *running = running.saturating_sub(1);
-            if *running == 0 {
-                self.running_by_key.remove(key);
-            }
-        }
-        self.ready.make_room(key);
     }
 }
 

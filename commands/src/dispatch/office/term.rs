@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use domain::job::{self, Job};
 use domain::queue::{self, Queue};
-use domain::{Aggregate as _, Commit, Entry, Position, StreamId, Tenant, Timestamp};
+use domain::{Aggregate as _, Commit, Entry, Position, StreamId, Timestamp};
 use futures_util::StreamExt as _;
 use futures_util::stream::{BoxStream, ReadyChunks};
 use tokio::sync::{mpsc, oneshot};
@@ -221,12 +221,10 @@ impl Term {
                 let until = self.board.beat(&(tenant, id), attempt, lease, now);
                 answer.send(Ok(until)).ok();
             }
-            Ask::Depths(tenant, answer) => drop(answer.send(Ok(self.depths(&tenant)))),
+            Ask::Depths(tenant, answer) => {
+                drop(answer.send(Ok(self.board.depths(&tenant))));
+            }
         }
-    }
-
-    fn depths(&self, tenant: &Tenant) -> Vec<(domain::Token, super::Depth)> {
-        self.board.depths(tenant)
     }
 
     fn claim(&mut self, claim: Claim, answer: oneshot::Sender<Answer<Vec<HandedOut>>>) {
@@ -299,11 +297,7 @@ impl Term {
         let due = self.board.next_due().into_iter().chain(period).min();
         let due = due.map(|due| {
             let wait = due.duration_since(now).unsigned_abs();
-            let wait = if due <= now {
-                std::time::Duration::ZERO
-            } else {
-                wait
-            };
+            let wait = if due <= now { Duration::ZERO } else { wait };
             Instant::now() + wait.min(CLAIM_WAIT_MAX)
         });
         // One that has waited for long enough and still gets nothing is held by a limit, not by time.
