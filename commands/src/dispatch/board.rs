@@ -175,7 +175,7 @@ impl Board {
         }
         match event {
             job::Event::Enqueued(_) | job::Event::Failed { .. } | job::Event::TimedOut { .. } => {}
-            job::Event::Started { attempt, .. } => self.started(job, *attempt, now),
+            job::Event::Started { attempt, .. } => self.started(job, *attempt, now, now),
             job::Event::Progressed { attempt, .. } => {
                 self.beat(job, *attempt, None, now);
             }
@@ -256,8 +256,9 @@ impl Board {
         held.filter_map(|queue| queue.period_ends).min()
     }
 
-    /// The journal has the start. An attempt that was not offered here has a lease as if it were.
-    pub fn started(&mut self, job: &JobKey, attempt: u32, now: Timestamp) {
+    /// The journal has the start, which was at `since`. An attempt that was not offered here has a lease
+    /// from now on, as if it were; its timeout counts from the start all the same.
+    pub fn started(&mut self, job: &JobKey, attempt: u32, since: Timestamp, now: Timestamp) {
         let Some(entry) = self.jobs.get(job) else {
             return;
         };
@@ -280,7 +281,7 @@ impl Board {
         }
         self.push_due(lease_until, job.clone(), Due::Lease { attempt });
         if let Some(timeout) = timeout {
-            let at = later(now, timeout);
+            let at = later(since, timeout);
             self.push_due(at, job.clone(), Due::Timeout { attempt });
         }
     }

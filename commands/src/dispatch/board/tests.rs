@@ -76,7 +76,7 @@ fn claim(queues: &[&str], jobs_max: usize) -> Claim {
 fn take(board: &mut Board, claim: &Claim, now: Timestamp) -> Vec<u128> {
     let offers = board.take(claim, now);
     for offer in &offers {
-        board.started(&(tenant(), offer.id), offer.attempt, now);
+        board.started(&(tenant(), offer.id), offer.attempt, now, now);
     }
     offers.iter().map(|offer| offer.id.as_u128()).collect()
 }
@@ -265,6 +265,25 @@ fn timeout_and_deadline_end_what_runs_and_what_waits() {
         commands(board.pass(at(7_000), 10)),
         [expire(Expiry::Deadline), job::Command::Overdue]
     );
+}
+
+#[test]
+fn the_timeout_of_an_attempt_that_is_taken_up_counts_from_its_start() {
+    let mut board = Board::default();
+    let limited = Spec {
+        timeout_s: Some(5.try_into().expect("seconds")),
+        ..spec("mail")
+    };
+    enqueue(&mut board, 1, limited);
+    board.started(&job(1), 1, at(0), at(4_000));
+    let ended = Overdue {
+        job: job(1),
+        command: job::Command::Expire {
+            attempt: 1,
+            cause: Expiry::Timeout,
+        },
+    };
+    assert_eq!(board.pass(at(5_000), 10), [ended]);
 }
 
 #[test]

@@ -122,8 +122,8 @@ impl Term {
         } = open;
         let attempt = waiting.attempt;
         self.board.insert(job.clone(), waiting, now);
-        if running_since.is_some() {
-            self.board.started(&job, attempt, now);
+        if let Some(since) = running_since {
+            self.board.started(&job, attempt, since, now);
         }
     }
 
@@ -202,7 +202,7 @@ impl Term {
     fn note(&mut self, outcome: Outcome) {
         let now = self.parts.clock.now();
         match outcome {
-            Outcome::Started { job, attempt } => self.board.started(&job, attempt, now),
+            Outcome::Started { job, attempt } => self.board.started(&job, attempt, now, now),
             Outcome::NotStarted { job } => self.board.taken_back(&job, now),
         }
     }
