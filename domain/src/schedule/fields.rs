@@ -42,6 +42,9 @@ pub struct Spec {
     /// After how many failures in a row it pauses itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failures_max: Option<Failures>,
+    /// Whether the end of a run tells what changed since the last result.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub compare_previous: bool,
 }
 
 /// The job that is enqueued.
