@@ -18,6 +18,7 @@
 
 mod fields;
 mod retry;
+mod template;
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +27,7 @@ use strum::{IntoStaticStr, VariantNames};
 
 pub use self::fields::*;
 pub use self::retry::*;
+pub use self::template::*;
 use crate::{Aggregate, Category, Context, Json, Name, Timestamp};
 
 /// What may be asked of a job.
