@@ -9,7 +9,7 @@ run: ## starts Ledgerline with servers of its own, data in .ledgerline
 
 test: ## every test, on real servers
 	@scripts/setup tests
-	cargo test --workspace --no-fail-fast
+	cargo test --workspace --no-fail-fast --features failpoints
 
 verify: export PATH := $(CURDIR)/.tools/bin:$(PATH)
 verify: ## what has no running server: format, lints, licences, crate edges, docs

@@ -17,5 +17,8 @@ fn main() -> ExitCode {
     {
         return ledgerline::become_child(arguments);
     }
+    // Reads `FAILPOINTS`, for tests that let it die at a certain point.
+    #[cfg(feature = "failpoints")]
+    let _points = fail::FailScenario::setup();
     ledgerline::cli::main()
 }

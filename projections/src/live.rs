@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use domain::Position;
+use fail::fail_point;
 use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::{Connection as _, Row as _};
 use tokio::sync::{mpsc, oneshot};
@@ -298,7 +299,9 @@ impl Runner {
             writes = checkpoint::stop(writes, model, poisoned)?;
         }
         let rows = writes.rows();
+        fail_point!("rows-folded", |_| std::process::abort());
         let moved = writes.execute(&mut self.conn).await?;
+        fail_point!("rows-written", |_| std::process::abort());
         let now = moved.ok_or(Ended::Fenced)?.try_get("now")?;
         self.position = to;
         let models = self.live.iter().map(|slot| slot.model());

@@ -49,16 +49,15 @@ async fn twenty_kills_lose_nothing_acknowledged_and_leave_nothing_that_nobody_as
         up = Up::on_address(folder, &listen)?;
     }
     load.stop();
-    let mut calls = Vec::new();
     for client in clients {
-        calls.extend(client.await??);
+        client.await??;
     }
-    let between = cut_behind_the_append(&up, &load, &calls).await?;
+    let between = cut_behind_the_append(&up, &load).await?;
     say(&format!(
         "{KILLS} kills, {hit} of them with calls in flight ({cut} in all), {between} calls cut between \
          append and answer; {} calls",
-        calls.len()
+        load.recorder.history().calls.len()
     ));
     assert!(hit > 0, "no kill hit a call: the test has shown nothing");
-    check(&up, &calls).await
+    check(&up, &load.recorder).await
 }

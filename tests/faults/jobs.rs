@@ -6,12 +6,14 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use ledgerline_check::judge::job_ends;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::job_checker::{JobEvent, Told, ends, job_events, job_findings};
+use crate::record::{self, Recorder, outcome, stored};
+use crate::support::http::Answer;
 use crate::support::process::servers_of;
-use crate::support::{Api, Dice, TestResult, Up, fresh_id, nats, say, until};
+use crate::support::{Api, Dice, TestResult, Up, fresh_id, say, until};
 
 /// `LEDGERLINE_JOB_FAULTS` and `LEDGERLINE_JOBS` ask for more.
 const FAULTS: usize = 10;
@@ -27,7 +29,9 @@ const ENDS_WITHIN: Duration = Duration::from_secs(120);
 /// What all workers share.
 struct House {
     base: String,
-    told: Mutex<Told>,
+    /// What workers and the client that enqueues were told.
+    recorder: Recorder,
+    enqueued: AtomicUsize,
     completed: AtomicUsize,
     /// Attempts that nobody reported on, until it was too late.
     abandoned: Mutex<Vec<(String, u64)>>,
@@ -75,13 +79,18 @@ async fn every_job_ends_exactly_once_whatever_is_killed() -> TestResult {
         worker.await??;
     }
     let late = house.report_late(&api).await?;
-    let journal = job_events(&nats::read_all(&up.endpoints.nats, "JOURNAL").await?)?;
+    let journal = house.recorder.judge(&up).await?;
+    let ends = job_ends(&journal);
     say(&format!(
         "{faults} faults, {jobs} jobs: {:?}; {late} attempts abandoned by silent workers, {} reports refused",
-        ends(&journal),
+        ends,
         house.refused.load(Ordering::SeqCst),
     ));
-    house.check(&journal, jobs)?;
+    anyhow::ensure!(house.enqueued.load(Ordering::SeqCst) == jobs);
+    anyhow::ensure!(
+        ends.values().sum::<usize>() == jobs,
+        "some are stuck: {ends:?}"
+    );
     until("the read side is at the head", async || {
         let api = up.api("default", "admin")?;
         let positions = api.get("/v1/positions").await?.is(200).json()?;
@@ -95,8 +104,8 @@ async fn every_job_ends_exactly_once_whatever_is_killed() -> TestResult {
 async fn all_have_ended(up: &Up, jobs: usize) -> TestResult {
     let begun = Instant::now();
     loop {
-        if let Ok(journal) = nats::read_all(&up.endpoints.nats, "JOURNAL").await
-            && ends(&job_events(&journal)?).values().sum::<usize>() >= jobs
+        if let Ok(journal) = stored(up).await
+            && job_ends(&journal).values().sum::<usize>() >= jobs
         {
             return Ok(());
         }
@@ -114,7 +123,7 @@ fn asked(name: &str, otherwise: usize) -> usize {
 }
 
 /// Kills one of the program's servers; the program starts it again.
-fn kill_server(up: &Up, name: &str) -> TestResult {
+pub(crate) fn kill_server(up: &Up, name: &str) -> TestResult {
     let is_named = |pid: &i32| {
         let comm = std::fs::read_to_string(format!("/proc/{pid}/comm"));
         comm.is_ok_and(|comm| comm.trim() == name)
@@ -139,7 +148,8 @@ impl House {
     fn on(up: &Up) -> Arc<Self> {
         Arc::new(Self {
             base: up.endpoints.http.clone(),
-            told: Mutex::default(),
+            recorder: Recorder::start(),
+            enqueued: AtomicUsize::new(0),
             completed: AtomicUsize::new(0),
             abandoned: Mutex::default(),
             refused: AtomicUsize::new(0),
@@ -159,17 +169,6 @@ impl House {
         Ok(abandoned.len())
     }
 
-    /// Compares what everybody was told with the journal.
-    fn check(&self, journal: &[JobEvent], jobs: usize) -> TestResult {
-        let told = self.told.lock();
-        let told = told.map_err(|_| anyhow::anyhow!("a worker failed"))?;
-        let findings = job_findings(&told, journal);
-        let (count, first) = (findings.len(), &findings[..findings.len().min(5)]);
-        anyhow::ensure!(findings.is_empty(), "{count} findings: {first:#?}");
-        anyhow::ensure!(told.enqueued.len() == jobs);
-        Ok(())
-    }
-
     /// Enqueues all jobs, each until it is acknowledged.
     async fn enqueue(self: Arc<Self>, api: Api, jobs: usize) -> TestResult {
         for number in 0..jobs {
@@ -180,15 +179,12 @@ impl House {
                 "priority": priority,
                 "attempts_max": 100, "backoff": {"type": "fixed", "delay_ms": 20},
             });
-            let answer = self
-                .until_answered(&api, "/v1/jobs", &body, Some(&id))
-                .await?;
-            anyhow::ensure!([200, 201].contains(&answer.0), "enqueue: {answer:?}");
-            let mut told = self
-                .told
-                .lock()
-                .map_err(|_| anyhow::anyhow!("a worker failed"))?;
-            told.enqueued.insert(id);
+            let began = self.recorder.now();
+            let answer = self.until_answered(&api, "/v1/jobs", &body, &id).await?;
+            anyhow::ensure!([200, 201].contains(&answer.status), "{}", answer.text());
+            let asked = record::write("client", "job", &id, &id);
+            self.recorder.add(asked, began, outcome(&answer)?);
+            self.enqueued.fetch_add(1, Ordering::SeqCst);
         }
         Ok(())
     }
@@ -239,9 +235,6 @@ impl House {
                     self.report(api, id, "heartbeat", &half).await?;
                 }
                 if self.report(api, id, "complete", &done).await? {
-                    let told = self.told.lock();
-                    let mut told = told.map_err(|_| anyhow::anyhow!("a worker failed"))?;
-                    told.completed.insert((id.to_owned(), attempt));
                     self.completed.fetch_add(1, Ordering::SeqCst);
                 }
             }
@@ -253,15 +246,20 @@ impl House {
     async fn report(&self, api: &Api, id: &str, verb: &str, body: &Value) -> TestResult<bool> {
         let path = format!("/v1/jobs/{id}/{verb}");
         let key = format!("{verb}-{id}-{}", body["attempt"]);
-        let (status, text) = self.until_answered(api, &path, body, Some(&key)).await?;
-        match status {
+        let began = self.recorder.now();
+        let answer = self.until_answered(api, &path, body, &key).await?;
+        if verb != "heartbeat" {
+            let asked = record::write("worker", "job", id, &key);
+            self.recorder.add(asked, began, outcome(&answer)?);
+        }
+        match answer.status {
             200 => Ok(true),
             // Its lease was over: another attempt runs, or waits to.
             409 => {
                 self.refused.fetch_add(1, Ordering::SeqCst);
                 Ok(false)
             }
-            _ => anyhow::bail!("{verb}: {status} {text}"),
+            _ => anyhow::bail!("{verb}: {}", answer.text()),
         }
     }
 
@@ -271,17 +269,17 @@ impl House {
         api: &Api,
         path: &str,
         body: &Value,
-        key: Option<&str>,
-    ) -> TestResult<(u16, String)> {
+        key: &str,
+    ) -> TestResult<Answer> {
         let begun = Instant::now();
         loop {
-            let headers: Vec<_> = key.iter().map(|key| ("Idempotency-Key", *key)).collect();
+            let headers = [("Idempotency-Key", key)];
             let api = api.at(&self.base);
             let sent = api.post_with(path, body, &headers);
             if let Ok(Ok(answer)) = tokio::time::timeout(Duration::from_secs(10), sent).await
                 && answer.status != 503
             {
-                return Ok((answer.status, answer.text()));
+                return Ok(answer);
             }
             anyhow::ensure!(begun.elapsed() < ENDS_WITHIN, "{path} is never answered");
             tokio::time::sleep(Duration::from_millis(30)).await;

@@ -8,10 +8,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use domain::Timestamp;
+use ledgerline_check::history::{Asked, Op};
+use ledgerline_check::{Commit, Outcome};
 use serde_json::{Value, json};
 
-use crate::checker::{Call, Entry, Outcome, feed_findings, findings};
-use crate::support::http::Answer;
+use crate::feed_checker::feed_findings;
+use crate::record::{self, Recorder, outcome};
 use crate::support::{Api, Dice, TestResult, Up, nats, now, until};
 
 /// How long a client waits for one answer before it counts as lost.
@@ -22,7 +24,8 @@ const AGAIN_AFTER: Duration = Duration::from_millis(20);
 
 /// What all clients of one load share.
 pub(crate) struct Load {
-    started: Instant,
+    /// What they were told.
+    pub(crate) recorder: Recorder,
     stop: AtomicBool,
     /// Calls that are sent and not answered now.
     pub(crate) in_flight: AtomicUsize,
@@ -37,7 +40,7 @@ pub(crate) struct Load {
 impl Load {
     pub(crate) fn on(base: &str) -> Arc<Self> {
         Arc::new(Self {
-            started: Instant::now(),
+            recorder: Recorder::start(),
             stop: AtomicBool::new(false),
             in_flight: AtomicUsize::new(0),
             resolved: AtomicU64::new(0),
@@ -61,19 +64,15 @@ impl Load {
         self.stop.store(true, Ordering::SeqCst);
     }
 
-    fn now(&self) -> u64 {
-        self.started.elapsed().as_nanos() as u64
-    }
-
-    /// A client that goes on until the load is stopped. Gives its calls.
+    /// A client that goes on until the load is stopped, and looks at every tenth thing that it did.
     pub(crate) async fn client(
         self: Arc<Self>,
         api: Api,
         name: usize,
         ids: Arc<Vec<String>>,
         mut dice: Dice,
-    ) -> TestResult<Vec<Call>> {
-        let mut calls = Vec::new();
+    ) -> TestResult {
+        let mut calls = 0;
         while !self.stop.load(Ordering::SeqCst) {
             let id = &ids[dice.below(ids.len() as u64) as usize];
             let (verb, body) = some_command(&mut dice);
@@ -86,19 +85,51 @@ impl Load {
             } else {
                 body
             };
-            let key = format!("client-{name}-{}", calls.len());
-            let began = self.now();
+            let key = format!("client-{name}-{calls}");
+            let client = format!("client-{name}");
+            calls += 1;
+            let began = self.recorder.now();
             let outcome = self.resolve(&api, &path, &body, &key).await?;
             self.resolved.fetch_add(1, Ordering::SeqCst);
-            calls.push(Call {
-                key,
-                id: id.clone(),
-                began,
-                ended: self.now(),
-                outcome,
-            });
+            let seen = match &outcome {
+                Outcome::Done { position, .. } if calls % 10 == 0 => Some(*position),
+                _ => None,
+            };
+            let asked = record::write(&client, "assignment", id, &key);
+            self.recorder.add(asked.clone(), began, outcome);
+            if let Some(position) = seen {
+                self.look(&api, id, asked, position).await?;
+            }
         }
-        Ok(calls)
+        Ok(())
+    }
+
+    /// Asks for an aggregate as it is at `position` or later; a query that is not answered tells nothing.
+    async fn look(&self, api: &Api, id: &str, asked: Asked, position: u64) -> TestResult {
+        let base = self.base.lock().map(|base| base.clone());
+        let api = api.at(&base.map_err(|_| anyhow::anyhow!("a client failed"))?);
+        let began = self.recorder.now();
+        let path = format!("/v1/assignments/{id}");
+        let sent = api.get_at(&path, position);
+        let Ok(Ok(answer)) = tokio::time::timeout(ANSWER_WITHIN, sent).await else {
+            return Ok(());
+        };
+        if answer.status != 200 {
+            anyhow::ensure!([503, 504].contains(&answer.status), "{}", answer.text());
+            return Ok(());
+        }
+        let asked = Asked {
+            op: Op::Read,
+            key: format!("{} seen", asked.key),
+            min_position: Some(position),
+            ..asked
+        };
+        let outcome = Outcome::Seen {
+            position: answer.position()?,
+            version: answer.json()?["version"].as_u64().context("a version")?,
+        };
+        self.recorder.add(asked, began, outcome);
+        Ok(())
     }
 
     /// Sends a call until its outcome is known.
@@ -134,27 +165,6 @@ impl Load {
     }
 }
 
-/// What an answer says. A server that is starting, stopping or cut off says 503.
-fn outcome(answer: &Answer) -> TestResult<Outcome> {
-    match answer.status {
-        200 | 201 => {
-            let receipt = answer.receipt()?;
-            Ok(match receipt.unchanged {
-                true => Outcome::Nothing,
-                false => Outcome::Done {
-                    command: receipt.command,
-                    position: receipt.position,
-                    version: receipt.version,
-                    events: receipt.events,
-                },
-            })
-        }
-        404 | 409 => Ok(Outcome::Nothing),
-        503 => Ok(Outcome::Unknown),
-        _ => anyhow::bail!("unexpected: {} {}", answer.status, answer.text()),
-    }
-}
-
 fn some_command(dice: &mut Dice) -> (&'static str, Value) {
     let person = ["anne", "ben", "carl", "dora"][dice.below(4) as usize];
     match dice.below(10) {
@@ -176,11 +186,8 @@ fn with_id(mut body: Value, id: &str) -> Value {
 }
 
 /// How many answers were lost behind their commit: the kill came between append and answer.
-pub(crate) async fn cut_behind_the_append(
-    up: &Up,
-    load: &Load,
-    calls: &[Call],
-) -> TestResult<usize> {
+pub(crate) async fn cut_behind_the_append(up: &Up, load: &Load) -> TestResult<usize> {
+    let calls = load.recorder.history().calls;
     let stored = nats::read_all(&up.endpoints.nats, "JOURNAL").await?;
     let mut committed = HashMap::new();
     for commit in &stored {
@@ -190,8 +197,8 @@ pub(crate) async fn cut_behind_the_append(
     let commands: HashMap<_, _> = calls
         .iter()
         .filter_map(|call| match &call.outcome {
-            Outcome::Done { command, .. } => Some((&call.key, command)),
-            Outcome::Nothing | Outcome::Unknown => None,
+            Outcome::Done { command, .. } => Some((&call.asked.key, command)),
+            Outcome::Nothing | Outcome::Seen { .. } | Outcome::Unknown => None,
         })
         .collect();
     let lost = load
@@ -212,19 +219,10 @@ pub(crate) async fn cut_behind_the_append(
 }
 
 /// Compares everything that the clients were told with the journal, the feed and the read models.
-pub(crate) async fn check(up: &Up, calls: &[Call]) -> TestResult {
-    let stored = nats::read_all(&up.endpoints.nats, "JOURNAL").await?;
-    let journal = stored
-        .iter()
-        .map(Entry::of)
-        .collect::<TestResult<Vec<_>>>()?;
-    let found = findings(calls, &journal);
-    anyhow::ensure!(
-        found.is_empty(),
-        "{} findings: {:#?}",
-        found.len(),
-        &found[..found.len().min(5)]
-    );
+pub(crate) async fn check(up: &Up, recorder: &Recorder) -> TestResult {
+    let messages = recorder.judge(up).await?;
+    let journal = messages.iter().map(Commit::of);
+    let journal = journal.collect::<TestResult<Vec<_>>>()?;
     let head = journal.last().map_or(0, |entry| entry.position);
     let api = up.api("default", "admin")?;
     let ends = journal

@@ -5,16 +5,18 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-mod checker;
-mod checker_tests;
 mod crash;
 mod fairness;
-mod job_checker;
+mod feed_checker;
 mod jobs;
 mod keys;
 mod lifecycle;
 mod limits;
 mod load;
+#[cfg(feature = "failpoints")]
+mod points;
 mod poison;
 mod rebuild;
+mod record;
+mod schedules;
 mod standby;

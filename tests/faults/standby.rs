@@ -8,8 +8,9 @@ use std::time::Instant;
 use anyhow::Context as _;
 use rustix::process::{Pid, Signal};
 
-use crate::checker::{Call, Outcome};
 use crate::load::{Load, check};
+use crate::record::{self, Recorder};
+use crate::support::http::any_body;
 use crate::support::program::{PROGRAM, log_file};
 use crate::support::{Api, Dice, LOOK_EVERY, PATIENCE, TestResult, Up, fresh_id, until};
 
@@ -88,21 +89,13 @@ impl Drop for Second {
 }
 
 /// The read side and the feed get as far as one more command, asked for at `api`.
-async fn moves(api: &Api, calls: &mut Vec<Call>) -> TestResult {
-    let receipt = api.any().await?;
-    calls.push(Call {
-        key: format!("between at {}", receipt.position),
-        id: receipt.id,
-        began: 0,
-        // It is the only call on its assignment: nothing is before or after it.
-        ended: 0,
-        outcome: Outcome::Done {
-            command: receipt.command,
-            position: receipt.position,
-            version: receipt.version,
-            events: receipt.events,
-        },
-    });
+async fn moves(api: &Api, recorder: &Recorder) -> TestResult {
+    let began = recorder.now();
+    let answer = api.post("/v1/assignments", &any_body()).await?.is(201);
+    let receipt = answer.receipt()?;
+    let key = format!("between at {}", receipt.position);
+    let asked = record::write("between", "assignment", &receipt.id, &key);
+    recorder.add(asked, began, record::outcome(&answer)?);
     until("the read side and the feed move", async || {
         let positions = api.get("/v1/positions").await?.is(200).json()?;
         let read = positions["read_side"].as_u64() >= Some(receipt.position);
@@ -131,25 +124,24 @@ async fn of_two_processes_one_works_and_a_stopped_one_that_wakes_up_does_nothing
             tokio::spawn(Arc::clone(&load).client(first_api.clone(), name, Arc::clone(&ids), dice))
         })
         .collect();
-    let mut calls = Vec::new();
     for _ in 0..2 {
         load.goes_on_at(&second.base);
         up.signal(Signal::STOP)?;
-        let moved = moves(&second_api, &mut calls).await;
+        let moved = moves(&second_api, &load.recorder).await;
         up.signal(Signal::CONT)?;
         moved?;
         load.goes_on_at(&up.endpoints.http);
         second.signal(Signal::STOP)?;
-        let moved = moves(&first_api, &mut calls).await;
+        let moved = moves(&first_api, &load.recorder).await;
         second.signal(Signal::CONT)?;
         moved?;
     }
     load.stop();
     for client in clients {
-        calls.extend(client.await??);
+        client.await??;
     }
     // Both work again, and agree.
-    moves(&first_api, &mut calls).await?;
-    moves(&second_api, &mut calls).await?;
-    check(&up, &calls).await
+    moves(&first_api, &load.recorder).await?;
+    moves(&second_api, &load.recorder).await?;
+    check(&up, &load.recorder).await
 }

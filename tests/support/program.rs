@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -131,6 +132,21 @@ impl Up {
             up
         });
         &SHARED
+    }
+
+    /// Starts one with `FAILPOINTS` set, and waits until it has died at one of them.
+    pub(crate) fn dies_at(folder: &Folder, listen: &str, points: &str) -> TestResult {
+        let mut command = up_command(OsStr::new(PROGRAM), folder, listen)?;
+        let mut child = command.env("FAILPOINTS", points).spawn()?;
+        let ended = wait(&mut child)?;
+        if ended.is_none() {
+            child.kill()?;
+            child.wait()?;
+        }
+        let signal = ended.and_then(|status| status.signal());
+        let aborted = Some(Signal::ABORT.as_raw());
+        anyhow::ensure!(signal == aborted, "it did not die at `{points}`: {ended:?}");
+        Ok(())
     }
 
     pub(crate) fn folder(&self) -> Arc<Folder> {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::{Entry, EventPosition, Position};
+use fail::fail_point;
 use futures_util::stream::StreamExt;
 use tokio::sync::watch;
 
@@ -131,7 +132,10 @@ impl Pump {
             let (events, unreadable) = events_behind(last, entries);
             if let Some(newest) = events.last().map(|event| event.position) {
                 match self.feed.publish(events).await {
-                    Ok(()) => last = Some(newest),
+                    Ok(()) => {
+                        fail_point!("events-published", |_| std::process::abort());
+                        last = Some(newest);
+                    }
                     Err(PublishError::Overtaken) => return Stop::Overtaken,
                     Err(error @ PublishError::Unavailable(_)) => {
                         return Stop::Unavailable(error.into());

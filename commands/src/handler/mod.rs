@@ -26,6 +26,7 @@ use domain::{
     Aggregate, CommandId, Context, Event as _, NewCommit, OccurredInFuture, Position, Refusal as _,
     StreamId,
 };
+use fail::fail_point;
 use quick_cache::sync::Cache;
 use tokio::sync::Mutex;
 
@@ -278,6 +279,7 @@ impl<A: Aggregate> Handler<A> {
         };
         match self.journal.append(append).await {
             Ok(position) => {
+                fail_point!("command-appended", |_| std::process::abort());
                 for event in events {
                     loaded.state.evolve(event, context.happened_at());
                 }

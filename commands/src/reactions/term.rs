@@ -8,6 +8,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use domain::{Entry, Position, StreamId, Timestamp};
+use fail::fail_point;
 use futures_util::future::{BoxFuture, FutureExt as _};
 use futures_util::stream::{self, BoxStream, ReadyChunks};
 use futures_util::{StreamExt as _, TryStreamExt as _};
@@ -115,8 +116,10 @@ impl Term {
         async move {
             let position = entries.last().map_or(checkpoint, Entry::position);
             let (reactions, touched) = sorted(&entries, checkpoint);
-            let is_saved = is_time || !reactions.is_empty();
+            let has_effects = !reactions.is_empty();
+            let is_saved = is_time || has_effects;
             carry_out_all(&parts, reactions).await?;
+            fail_point!("effects-done", has_effects, |_| std::process::abort());
             if is_saved && position > checkpoint {
                 let saved = parts.checkpoint.save(position).await;
                 saved.map_err(Ended::Save)?;

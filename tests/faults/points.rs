@@ -1,0 +1,94 @@
+//! Fault 1 at named points: the program dies between two steps that are one only together, while clients
+//! work, jobs run and schedules fire. Needs the feature `failpoints`, without which there are no points.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use crate::load::{Load, check};
+use crate::support::{Dice, TestResult, Up, fresh_id, say};
+
+/// Each is a gap that a crash may come into.
+const POINTS: [&str; 5] = [
+    // The commit stands in the journal, and its writer has no answer.
+    "command-appended",
+    // What follows from facts is done, and the checkpoint does not say so.
+    "effects-done",
+    // The feed has the events, and the pump has not noted it.
+    "events-published",
+    // Rows are folded in memory, and not written.
+    "rows-folded",
+    // Rows and checkpoint are written, and the runner has not noted it.
+    "rows-written",
+];
+
+/// How often it dies at each; `LEDGERLINE_POINT_KILLS` asks for more.
+const KILLS: usize = 2;
+
+const CLIENTS: usize = 4;
+const SCHEDULES: usize = 5;
+
+/// It dies within so many times that it comes to the point.
+const PASSES_MAX: u64 = 60;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_dies_at_each_named_point_and_loses_doubles_and_invents_nothing() -> TestResult {
+    let asked = std::env::var("LEDGERLINE_POINT_KILLS").ok();
+    let kills = asked.and_then(|asked| asked.parse().ok()).unwrap_or(KILLS);
+    let mut dice = Dice::thrown();
+    let mut up = Up::start("points")?;
+    let listen = up.listen().to_owned();
+    let load = Load::on(&up.endpoints.http);
+    let ids: Arc<Vec<String>> = Arc::new((0..24).map(|_| fresh_id()).collect());
+    let api = up.api("default", "admin")?;
+    let mut schedules = Vec::new();
+    for number in 0..SCHEDULES {
+        let body = json!({
+            "name": format!("often, {number}"), "job": {"queue": "points", "kind": "noop"},
+            "recurrence": {"type": "every", "interval_ms": 1_000},
+            "catch_up": {"type": "all", "at_most": 100},
+        });
+        let began = load.recorder.now();
+        let created = api.post("/v1/schedules", &body).await?.is(201);
+        let id = created.receipt()?.id;
+        let asked = crate::record::write("admin", "schedule", &id, &id);
+        load.recorder
+            .add(asked, began, crate::record::outcome(&created)?);
+        schedules.push(id);
+    }
+    let clients = (0..CLIENTS).map(|name| {
+        let dice = Dice::of(dice.below(u64::MAX));
+        tokio::spawn(Arc::clone(&load).client(api.clone(), name, Arc::clone(&ids), dice))
+    });
+    let clients: Vec<_> = clients.collect();
+    for _ in 0..kills {
+        for point in POINTS {
+            let passes = 1 + dice.below(PASSES_MAX);
+            let folder = up.kill()?;
+            let points = format!("{point}={passes}*off->return");
+            Up::dies_at(&folder, &listen, &points)?;
+            up = Up::on_address(folder, &listen)?;
+            anyhow::ensure!(!clients.iter().any(|client| client.is_finished()));
+        }
+    }
+    load.stop();
+    for client in clients {
+        client.await??;
+    }
+    let api = up.api("default", "admin")?;
+    for id in &schedules {
+        let path = format!("/v1/schedules/{id}/pause");
+        let began = load.recorder.now();
+        let paused = api.post(&path, &json!({})).await?.is(200);
+        let asked = crate::record::write("admin", "schedule", id, &format!("pause {id}"));
+        load.recorder
+            .add(asked, began, crate::record::outcome(&paused)?);
+    }
+    crate::schedules::settled(&up).await?;
+    say(&format!(
+        "{kills} deaths at each of {} points; {} calls",
+        POINTS.len(),
+        load.recorder.history().calls.len()
+    ));
+    check(&up, &load.recorder).await
+}
