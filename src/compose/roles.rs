@@ -133,6 +133,7 @@ impl Running {
             assignments: writing.handler(),
             jobs,
             queues: writing.handler(),
+            schedules: writing.handler(),
             dispatch: dispatch.clone(),
             journal: journal.clone(),
             feed: connections.feed.clone(),

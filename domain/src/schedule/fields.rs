@@ -75,8 +75,9 @@ pub enum Status {
 }
 
 /// What becomes of a time while the job of an earlier one runs.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, EnumString)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Overlap {
     /// Both run.
     #[default]
@@ -211,7 +212,11 @@ impl Spec {
         times
     }
 
-    pub(super) fn check(&self) -> Result<(), Refusal> {
+    /// Whether its fields fit each other.
+    ///
+    /// # Errors
+    /// When it ends before it begins.
+    pub fn check(&self) -> Result<(), Refusal> {
         let (starts, ends) = (self.starts_at, self.ends_at);
         match starts.zip(ends) {
             Some((starts, ends)) if ends <= starts => Err(Refusal::EndsBeforeItStarts),
