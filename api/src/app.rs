@@ -30,8 +30,8 @@ pub struct Parts {
     pub jobs: Arc<Handler<Job>>,
     /// Carries out commands on queues.
     pub queues: Handler<Queue>,
-    /// Carries out commands on schedules.
-    pub schedules: Handler<Schedule>,
+    /// Carries out commands on schedules; the reactor's own, so that both know what the other did.
+    pub schedules: Arc<Handler<Schedule>>,
     /// Hands out jobs.
     pub dispatch: Arc<dyn Dispatch>,
     /// The log.
