@@ -12,6 +12,8 @@ mod business;
 mod changes;
 mod due;
 mod fields;
+#[cfg(test)]
+mod line_tests;
 mod recurrence;
 mod standing;
 #[cfg(test)]
