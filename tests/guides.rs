@@ -144,6 +144,7 @@ fn the_guides_do_what_they_say() -> TestResult {
         "commands",
         "jobs",
         "workers",
+        "schedules",
         "audit",
         "import",
         "subscribe",

@@ -11,6 +11,7 @@ use commands::{Clock, Feed, Handler, Journal};
 use domain::assignment::Assignment;
 use domain::job::Job;
 use domain::queue::Queue;
+use domain::schedule::Schedule;
 use futures_util::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
@@ -29,6 +30,8 @@ pub struct Parts {
     pub jobs: Arc<Handler<Job>>,
     /// Carries out commands on queues.
     pub queues: Handler<Queue>,
+    /// Carries out commands on schedules; the reactor's own, so that both know what the other did.
+    pub schedules: Arc<Handler<Schedule>>,
     /// Hands out jobs.
     pub dispatch: Arc<dyn Dispatch>,
     /// The log.

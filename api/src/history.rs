@@ -5,6 +5,7 @@
 
 use std::str::FromStr;
 
+use axum::response::Response;
 use commands::Journal;
 use domain::{Commit, EventPosition, Position, RecordedEvent, StreamId, Timestamp};
 use futures_util::TryStreamExt as _;
@@ -14,7 +15,9 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::params::Params;
 use crate::problem::ApiError;
+use crate::reads::at;
 
 /// An event of an aggregate, with everything that is known of it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -85,15 +88,37 @@ impl From<EventRow> for HistoryEvent {
 
 /// Where a page of a stream ended: `<position>-<index>`, which clients take for opaque.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct StreamCursor(EventPosition);
+struct StreamCursor(EventPosition);
 
 /// A text that is no [`StreamCursor`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be a cursor that this list has given")]
-pub(crate) struct InvalidStreamCursor;
+struct InvalidStreamCursor;
+
+/// The page of the history of the caller's `stream` that was asked for; `what` is its aggregate, in words.
+pub(crate) async fn page(
+    journal: &dyn Journal,
+    stream: &StreamId,
+    mut params: Params,
+    what: &'static str,
+) -> Result<Response, ApiError> {
+    let limit = params.limit();
+    let after: Option<StreamCursor> = params.cursor(str::parse)?;
+    params.finish()?;
+    let page = read(journal, stream, after, limit as usize).await?;
+    let last = page.items.last().map(|event| event.position.parse());
+    match last {
+        Some(last) => {
+            let position = last.map_or(Position::START, |event: EventPosition| event.position);
+            Ok(at(position, page))
+        }
+        None if after.is_none() => Err(ApiError::NotFound(what)),
+        None => Ok(at(Position::START, page)),
+    }
+}
 
 /// At most `limit` events of `stream` behind `after`.
-pub(crate) async fn read(
+async fn read(
     journal: &dyn Journal,
     stream: &StreamId,
     after: Option<StreamCursor>,

@@ -31,6 +31,7 @@ mod queues;
 mod reads;
 mod replays;
 pub mod routes;
+mod schedules;
 mod serve;
 #[cfg(test)]
 mod testing;
@@ -78,6 +79,9 @@ fn all(app: Option<App>) -> Routes {
         jobs::queries::add,
         queues::commands::add,
         queues::queries::add,
+        schedules::commands::add,
+        schedules::queries::add,
+        schedules::next::add,
         batch::add,
         workload::add,
         events::add,

@@ -23,11 +23,11 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 use crate::app::App;
 use crate::params::POSITION_MAX;
 use crate::problem::{self, FieldError, Problem};
-use crate::routes::{Access, BULK, CLAIM, ROUTES, Route, Routes};
+use crate::routes::{Access, BULK, CLAIM, PREVIEW, ROUTES, Route, Routes};
 use crate::texts::ID_PATTERN;
 
 /// Verbs whose body may be left out: nothing in it is required.
-const OPTIONAL_BODIES: [&str; 8] = [
+const OPTIONAL_BODIES: [&str; 9] = [
     "/requeue",
     "/start",
     "/resume",
@@ -36,6 +36,7 @@ const OPTIONAL_BODIES: [&str; 8] = [
     "/cancel",
     "/configure",
     "/pause",
+    "/trigger",
 ];
 
 /// Name of the one security scheme.
@@ -73,6 +74,7 @@ pub(crate) fn preamble() -> OpenApi {
                 "work for programs, handed out to one worker at a time",
             ),
             tag("queues", "how jobs are handed out, and how many wait"),
+            tag("schedules", "jobs that are enqueued again and again"),
             tag("batch", "many commands in one request"),
             tag(
                 "workload",
@@ -129,6 +131,8 @@ pub(crate) fn finished(mut openapi: OpenApi) -> String {
         let item = openapi.paths.paths.get_mut(row.path);
         let operation = item.and_then(|item| match row.method {
             "GET" => item.get.as_mut(),
+            "PUT" => item.put.as_mut(),
+            "DELETE" => item.delete.as_mut(),
             _ => item.post.as_mut(),
         });
         if let Some(operation) = operation {
@@ -210,11 +214,11 @@ fn operation_id(row: &Route) -> String {
 
 /// Whether it changes one aggregate and is answered with a receipt.
 fn is_command(row: &Route) -> bool {
-    let of_aggregates = ["/v1/assignments", "/v1/jobs", "/v1/queues"];
-    row.method == "POST"
+    let of_aggregates = ["/v1/assignments", "/v1/jobs", "/v1/queues", "/v1/schedules"];
+    row.method != "GET"
         && of_aggregates.iter().any(|path| row.path.starts_with(path))
         && !is_of_worker(row)
-        && row.path != BULK
+        && ![BULK, PREVIEW].contains(&row.path)
 }
 
 /// Whether a worker gets or keeps jobs by it.
@@ -228,6 +232,7 @@ fn is_read(row: &Route) -> bool {
         "/v1/assignments",
         "/v1/jobs",
         "/v1/queues",
+        "/v1/schedules",
         "/v1/workers",
         "/v1/workload",
         "/v1/positions",
@@ -259,7 +264,7 @@ fn statuses(row: &Route) -> Vec<(&'static str, &'static str)> {
     if row.path.contains('{') && !is_of_queue {
         statuses.push(("404", "there is no such thing in the caller's tenant"));
     }
-    let takes_body = row.method == "POST" && !row.path.ends_with("/rebuild");
+    let takes_body = row.method != "GET" && !row.path.ends_with("/rebuild");
     if takes_body {
         statuses.push(("413", "the body is larger than the limit"));
         statuses.push(("415", "the content type is not taken"));
@@ -281,7 +286,7 @@ fn statuses(row: &Route) -> Vec<(&'static str, &'static str)> {
             "the read side did not get as far as was asked in time",
         ));
     }
-    if is_of_worker(row) || row.path == BULK {
+    if is_of_worker(row) || [BULK, PREVIEW].contains(&row.path) {
         statuses.push(("422", "a field breaks a rule"));
     }
     if row.path.ends_with("/heartbeat") {

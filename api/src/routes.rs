@@ -19,7 +19,7 @@ use crate::problem::ApiError;
 /// One method of one path.
 #[derive(Debug)]
 pub struct Route {
-    /// `GET` or `POST`; what takes `GET` takes `HEAD`.
+    /// `GET`, `POST`, `PUT` or `DELETE`; what takes `GET` takes `HEAD`.
     pub method: &'static str,
     /// The template, as `/v1/assignments/{id}`.
     pub path: &'static str,
@@ -38,7 +38,7 @@ pub enum Access {
 
 /// Who works on assignments and jobs.
 pub(crate) const WORKER_ROLES: Roles = Roles::of(&[Role::Admin, Role::Operator, Role::Member]);
-/// Who says how work is handed out.
+/// Who says how work is handed out, and when it is enqueued.
 pub(crate) const OPERATOR_ROLES: Roles = Roles::of(&[Role::Admin, Role::Operator]);
 
 const ANYONE: Access = Access::Roles(Roles::of(&Role::ALL));
@@ -51,6 +51,8 @@ const ADMINS: Access = Access::Roles(Roles::of(&[Role::Admin]));
 pub(crate) const CLAIM: &str = "/v1/jobs/claim";
 /// The one route that changes whatever fits a query.
 pub(crate) const BULK: &str = "/v1/jobs/bulk";
+/// The one route that takes a body and changes nothing.
+pub(crate) const PREVIEW: &str = "/v1/schedules/next";
 
 /// The table.
 pub const ROUTES: &[Route] = &[
@@ -77,6 +79,14 @@ pub const ROUTES: &[Route] = &[
     post("/v1/queues/{name}/configure", OPERATORS),
     post("/v1/queues/{name}/pause", OPERATORS),
     post("/v1/queues/{name}/resume", OPERATORS),
+    post("/v1/schedules", OPERATORS),
+    put("/v1/schedules/{id}", OPERATORS),
+    delete("/v1/schedules/{id}", OPERATORS),
+    post("/v1/schedules/{id}/pause", OPERATORS),
+    post("/v1/schedules/{id}/resume", OPERATORS),
+    post("/v1/schedules/{id}/backfill", OPERATORS),
+    post("/v1/schedules/{id}/trigger", WORKERS),
+    post(PREVIEW, ANYONE),
     post("/v1/commands", WORKERS),
     get("/v1/assignments", ANYONE),
     get("/v1/assignments/{id}", ANYONE),
@@ -85,6 +95,10 @@ pub const ROUTES: &[Route] = &[
     get("/v1/jobs/{id}", ANYONE),
     get("/v1/jobs/{id}/history", ANYONE),
     get("/v1/queues", ANYONE),
+    get("/v1/schedules", ANYONE),
+    get("/v1/schedules/{id}", ANYONE),
+    get("/v1/schedules/{id}/next", ANYONE),
+    get("/v1/schedules/{id}/history", ANYONE),
     get("/v1/workers", ANYONE),
     get("/v1/workload", ANYONE),
     get("/v1/events", ANYONE),
@@ -110,6 +124,22 @@ const fn get(path: &'static str, access: Access) -> Route {
 const fn post(path: &'static str, access: Access) -> Route {
     Route {
         method: "POST",
+        path,
+        access,
+    }
+}
+
+const fn put(path: &'static str, access: Access) -> Route {
+    Route {
+        method: "PUT",
+        path,
+        access,
+    }
+}
+
+const fn delete(path: &'static str, access: Access) -> Route {
+    Route {
+        method: "DELETE",
         path,
         access,
     }
@@ -156,10 +186,12 @@ impl Routes {
 }
 
 fn row(path: &str, item: &PathItem) -> &'static Route {
-    let method = match (&item.get, &item.post) {
-        (Some(_), None) => "GET",
-        (None, Some(_)) => "POST",
-        _ => panic!("`{path}` is added with another method than `GET` or `POST`"),
+    let method = match (&item.get, &item.post, &item.put, &item.delete) {
+        (Some(_), None, None, None) => "GET",
+        (None, Some(_), None, None) => "POST",
+        (None, None, Some(_), None) => "PUT",
+        (None, None, None, Some(_)) => "DELETE",
+        _ => panic!("`{path}` is added with another method than those of the table"),
     };
     ROUTES
         .iter()

@@ -5,8 +5,8 @@
 //!
 //! - [`source`]: the port to the journal.
 //! - [`model`], [`fact`], [`table`]: what a read model is.
-//! - [`assignment`], [`assignment_event`], [`workload`], [`command`], [`job`], [`queue`]: the models,
-//!   each with its table and its queries.
+//! - [`assignment`], [`assignment_event`], [`workload`], [`command`], [`job`], [`queue`], [`schedule`]:
+//!   the models, each with its table and its queries.
 //! - [`live`]: the one runner, which keeps them at one position.
 //! - [`lease`]: how that runner, and whoever else has to, is the only one.
 //! - [`verify`](mod@verify): folds the whole journal again and compares every row.
@@ -29,12 +29,14 @@ pub mod lease;
 pub mod live;
 pub mod migrate;
 pub mod model;
+mod moment;
 pub mod positions;
 pub mod query;
 pub mod queue;
 mod read;
 pub mod read_side;
 mod rebuild;
+pub mod schedule;
 pub mod source;
 pub mod table;
 pub mod verify;
@@ -46,6 +48,7 @@ pub use lease::{Lease, Office};
 pub use live::Projector;
 pub use migrate::{MigrateError, NotMigrated, check_migrated, migrate};
 pub use model::Poison;
+pub use moment::MomentError;
 pub use positions::{Positions, positions, request_rebuild};
 pub use query::{Found, Page, Paging, QueryError, Reader, UnknownSort, Whole};
 pub use read_side::{Behind, ReadSide};

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::{Position, Tenant};
+use domain::{Position, Tenant, Timestamp};
 use sqlx::postgres::{PgPool, PgRow};
 use sqlx::{Acquire, PgConnection, Postgres, QueryBuilder, Row as _, Transaction};
 
@@ -20,6 +20,9 @@ pub const STATEMENT_MS_MAX: u32 = 5_000;
 
 /// How many rows one page may have.
 pub const PAGE_ITEMS_MAX: u32 = 500;
+
+/// The last whole second that there is: when something is that will not be, for whoever sorts upwards.
+pub(crate) const LATEST: Timestamp = Timestamp::constant(253_402_207_200, 0);
 
 /// Answers queries. Cheap to clone.
 #[derive(Debug, Clone)]

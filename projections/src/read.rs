@@ -3,7 +3,8 @@
 use std::error::Error;
 use std::str::FromStr;
 
-use domain::{Position, Tenant, Timestamp};
+use domain::{Json, Position, Tenant, Timestamp};
+use serde_json::value::RawValue;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 
@@ -24,6 +25,8 @@ pub(crate) trait Columns {
     fn count_or_null(&self, column: &str) -> Result<Option<u64>, sqlx::Error>;
     fn small(&self, column: &str) -> Result<u8, sqlx::Error>;
     fn position(&self, column: &str) -> Result<Position, sqlx::Error>;
+    /// JSON of somebody else's making, which stands in a column of text.
+    fn json_text(&self, column: &str) -> Result<Option<Json>, sqlx::Error>;
 }
 
 impl Columns for PgRow {
@@ -76,6 +79,15 @@ impl Columns for PgRow {
 
     fn position(&self, column: &str) -> Result<Position, sqlx::Error> {
         self.count(column).map(Position)
+    }
+
+    fn json_text(&self, column: &str) -> Result<Option<Json>, sqlx::Error> {
+        let Some(text) = self.try_get::<Option<String>, _>(column)? else {
+            return Ok(None);
+        };
+        let json = RawValue::from_string(text).map_err(|error| undecodable(column, error))?;
+        let json = Json::new(json).map_err(|error| undecodable(column, error))?;
+        Ok(Some(json))
     }
 }
 

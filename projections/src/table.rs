@@ -75,6 +75,16 @@ impl Table {
         names(self.columns)
     }
 
+    /// Every column, with a null for each of `left_out`.
+    pub(crate) fn column_names_without(&self, left_out: &[&str]) -> String {
+        let column = |c: &Column| match left_out.contains(&c.name) {
+            true => format!("null::{} as {}", c.kind.sql(), c.name),
+            false => c.name.to_owned(),
+        };
+        let columns: Vec<_> = self.columns.iter().map(column).collect();
+        columns.join(", ")
+    }
+
     pub(crate) fn key(&self) -> &'static [Column] {
         &self.columns[..self.key_columns]
     }

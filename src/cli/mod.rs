@@ -14,6 +14,7 @@ mod doctor;
 mod endpoints;
 mod events;
 mod failure;
+mod history;
 mod import;
 mod job;
 mod label;
@@ -25,6 +26,7 @@ mod queue;
 mod rebuild;
 mod reference;
 mod replay;
+mod schedule;
 mod serve;
 mod show;
 mod token;
@@ -139,6 +141,9 @@ enum Command {
     /// What queues have, and how they are handed out
     #[command(after_help = queue::EXAMPLES)]
     Queue(queue::QueueArgs),
+    /// Jobs that are enqueued again and again
+    #[command(after_help = schedule::EXAMPLES)]
+    Schedule(schedule::ScheduleArgs),
     /// How much work people and groups have, and how long it stayed in each state
     #[command(after_help = workload::EXAMPLES)]
     Workload(workload::WorkloadArgs),
@@ -233,6 +238,7 @@ fn run(command: Command, console: &Console) -> anyhow::Result<()> {
             Command::Assignment(args) => assignment::run(args, console).await,
             Command::Job(args) => job::run(args, console).await,
             Command::Queue(args) => queue::run(&args, console).await,
+            Command::Schedule(args) => schedule::run(args, console).await,
             Command::Workload(args) => workload::run(&args, console).await,
             Command::Events(args) => events::run(&args, console).await,
             Command::Positions(args) => positions::run(&args, console).await,

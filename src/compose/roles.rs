@@ -127,7 +127,7 @@ impl Running {
             handlers,
             side,
         } = serving;
-        let Handlers { jobs, schedules: _ } = handlers;
+        let Handlers { jobs, schedules } = handlers;
         self.address = Some(
             listener
                 .local_addr()
@@ -168,6 +168,7 @@ impl Running {
             assignments: writing.handler(),
             jobs,
             queues: writing.handler(),
+            schedules,
             dispatch: dispatch.clone(),
             journal: journal.clone(),
             feed: connections.feed.clone(),

@@ -11,6 +11,7 @@ mod idempotency;
 mod jobs;
 mod journey;
 mod lists;
+mod schedules;
 mod schemathesis;
 mod surface;
 mod tenants;

@@ -6,9 +6,8 @@ use domain::assignment::{Assignment, Command, EffortMinutes, Priority, Request, 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::auth::Caller;
 use crate::command::body::body;
-use crate::command::{Body, Common};
+use crate::command::{Body, By, Common};
 use crate::fields::{Fields, whole};
 use crate::labels::{labels, labels_schema};
 use crate::texts::{IdText, LineText, LongText, NameText, ReasonText, TimeText};
@@ -22,7 +21,7 @@ body! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         group: Option<NameText>,
     }
-    |body, _caller, fields| {
+    |body, _by, fields| {
         let assignee = fields.text("/assignee", body.assignee);
         let group = fields.optional("/group", body.group);
         Some(Command::Assign { assignee: assignee?, group: group? })
@@ -36,7 +35,7 @@ body! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         group: Option<NameText>,
     }
-    |body, _caller, fields| {
+    |body, _by, fields| {
         Some(Command::Requeue { group: fields.optional("/group", body.group)? })
     }
 }
@@ -51,10 +50,10 @@ body! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         group: Option<NameText>,
     }
-    |body, caller, fields| {
+    |body, by, fields| {
         let assignee = fields.optional("/assignee", body.assignee);
         let group = fields.optional("/group", body.group);
-        let assignee = assignee?.unwrap_or_else(|| caller.principal().clone());
+        let assignee = assignee?.unwrap_or_else(|| by.caller.principal().clone());
         Some(Command::Start { assignee, group: group? })
     }
 }
@@ -65,7 +64,7 @@ body! {
         /// What.
         text: LongText,
     }
-    |body, _caller, fields| Some(Command::Note { text: fields.text("/text", body.text)? })
+    |body, _by, fields| Some(Command::Note { text: fields.text("/text", body.text)? })
 }
 
 body! {
@@ -74,13 +73,13 @@ body! {
         /// For what.
         reason: ReasonText,
     }
-    |body, _caller, fields| Some(Command::Hold { reason: fields.text("/reason", body.reason)? })
+    |body, _by, fields| Some(Command::Hold { reason: fields.text("/reason", body.reason)? })
 }
 
 body! {
     /// Go on where it was put on hold.
     ResumeBody of Assignment: "assignment.resume" {}
-    |_body, _caller, _fields| Some(Command::Resume)
+    |_body, _by, _fields| Some(Command::Resume)
 }
 
 body! {
@@ -89,7 +88,7 @@ body! {
         /// What came of it.
         outcome: ReasonText,
     }
-    |body, _caller, fields| {
+    |body, _by, fields| {
         Some(Command::Complete { outcome: fields.text("/outcome", body.outcome)? })
     }
 }
@@ -97,7 +96,7 @@ body! {
 body! {
     /// Confirm the end of what was completed.
     CloseBody of Assignment: "assignment.close" {}
-    |_body, _caller, _fields| Some(Command::Close)
+    |_body, _by, _fields| Some(Command::Close)
 }
 
 body! {
@@ -107,7 +106,7 @@ body! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<ReasonText>,
     }
-    |body, _caller, fields| {
+    |body, _by, fields| {
         Some(Command::Reopen { reason: fields.optional("/reason", body.reason)? })
     }
 }
@@ -119,7 +118,7 @@ body! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<ReasonText>,
     }
-    |body, _caller, fields| {
+    |body, _by, fields| {
         Some(Command::Cancel { reason: fields.optional("/reason", body.reason)? })
     }
 }
@@ -213,7 +212,7 @@ impl Body for RequestBody {
         self.on_behalf_of = common.on_behalf_of;
     }
 
-    fn command(self, caller: &Caller, fields: &mut Fields) -> Option<Command> {
+    fn command(self, by: By<'_>, fields: &mut Fields) -> Option<Command> {
         let title = fields.text("/title", self.title);
         let description = fields.optional("/description", self.description);
         let kind = fields.text("/kind", self.kind);
@@ -244,7 +243,7 @@ impl Body for RequestBody {
             description: description?,
             kind: kind?,
             group: group?,
-            requester: requester?.unwrap_or_else(|| caller.principal().clone()),
+            requester: requester?.unwrap_or_else(|| by.caller.principal().clone()),
             assignee: assignee?,
             priority: priority?,
             labels: labels?,

@@ -3,6 +3,7 @@
 use domain::assignment::Assignment;
 use domain::job::Job;
 use domain::queue::Queue;
+use domain::schedule::Schedule;
 use domain::{Aggregate as _, Category, Token};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -18,6 +19,10 @@ use crate::fields::whole;
 use crate::jobs::bodies::{CancelJob, CompleteJob, EnqueueJob, FailJob, ReleaseJob, RequeueJob};
 use crate::problem::{ApiError, FieldError};
 use crate::queues::bodies::{ConfigureQueue, PauseQueue, ResumeQueue};
+use crate::schedules::bodies::{
+    BackfillSchedule, ChangeSchedule, CreateSchedule, DeleteSchedule, PauseSchedule,
+    ResumeSchedule, TriggerSchedule,
+};
 use crate::texts::{NameText, TimeText};
 
 /// A command for one of the aggregates.
@@ -26,6 +31,7 @@ pub(super) enum Command {
     Assignment(Issued<Assignment>),
     Job(Issued<Job>),
     Queue(Issued<Queue>),
+    Schedule(Issued<Schedule>),
 }
 
 /// What names an aggregate within the tenant of the batch.
@@ -56,6 +62,7 @@ impl Command {
             Self::Assignment(issued) => (Assignment::CATEGORY, &issued.stream),
             Self::Job(issued) => (Job::CATEGORY, &issued.stream),
             Self::Queue(issued) => (Queue::CATEGORY, &issued.stream),
+            Self::Schedule(issued) => (Schedule::CATEGORY, &issued.stream),
         };
         (category, stream.id.clone())
     }
@@ -67,7 +74,8 @@ pub(super) fn read(line: &[u8], issuer: &Issuer<'_>) -> Result<Command, ApiError
         Ok(line) => line,
         Err(error) => return Err(ApiError::Malformed(vec![FieldError::field("", error)])),
     };
-    let (assignment, job, queue) = (Command::Assignment, Command::Job, Command::Queue);
+    let (assignment, job) = (Command::Assignment, Command::Job);
+    let (queue, schedule) = (Command::Queue, Command::Schedule);
     match line.command.as_str() {
         RequestBody::COMMAND => issue::<RequestBody>(line, issuer).map(assignment),
         AssignBody::COMMAND => issue::<AssignBody>(line, issuer).map(assignment),
@@ -89,9 +97,16 @@ pub(super) fn read(line: &[u8], issuer: &Issuer<'_>) -> Result<Command, ApiError
         ConfigureQueue::COMMAND => issue::<ConfigureQueue>(line, issuer).map(queue),
         PauseQueue::COMMAND => issue::<PauseQueue>(line, issuer).map(queue),
         ResumeQueue::COMMAND => issue::<ResumeQueue>(line, issuer).map(queue),
+        CreateSchedule::COMMAND => issue::<CreateSchedule>(line, issuer).map(schedule),
+        ChangeSchedule::COMMAND => issue::<ChangeSchedule>(line, issuer).map(schedule),
+        PauseSchedule::COMMAND => issue::<PauseSchedule>(line, issuer).map(schedule),
+        ResumeSchedule::COMMAND => issue::<ResumeSchedule>(line, issuer).map(schedule),
+        TriggerSchedule::COMMAND => issue::<TriggerSchedule>(line, issuer).map(schedule),
+        BackfillSchedule::COMMAND => issue::<BackfillSchedule>(line, issuer).map(schedule),
+        DeleteSchedule::COMMAND => issue::<DeleteSchedule>(line, issuer).map(schedule),
         _ => Err(malformed(
             "/command",
-            "must be `assignment.<verb>`, `job.<verb>` or `queue.<verb>` with a known verb",
+            "must be `assignment.<verb>`, `job.<verb>`, `queue.<verb>` or `schedule.<verb>` with a known verb",
         )),
     }
 }

@@ -194,6 +194,7 @@ impl Run {
             Command::Assignment(issued) => Box::pin(carry_out(app, number, key, issued)),
             Command::Job(issued) => Box::pin(carry_out(app, number, key, issued)),
             Command::Queue(issued) => Box::pin(carry_out(app, number, key, issued)),
+            Command::Schedule(issued) => Box::pin(carry_out(app, number, key, issued)),
         });
     }
 

@@ -3,13 +3,13 @@
 //!
 //! Nobody is named here as the one who does it: that is the token's. `on_behalf_of` says for whom.
 
-use domain::{Aggregate, Tenant, Timestamp};
+use domain::{Aggregate, CommandId, Tenant, Timestamp, Token};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::Target;
-use crate::auth::Caller;
+use crate::auth::{Caller, Roles};
 use crate::fields::Fields;
 use crate::texts::{IdText, NameText, TimeText};
 
@@ -21,6 +21,15 @@ pub(crate) struct Common {
     pub(crate) on_behalf_of: Option<NameText>,
 }
 
+/// By whom, under which id, and on what a command is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct By<'a> {
+    pub(crate) caller: &'a Caller,
+    pub(crate) command: CommandId,
+    /// None where the id that was asked for breaks a rule, which is told with all others.
+    pub(crate) id: Option<&'a Token>,
+}
+
 /// The body of one verb.
 pub(crate) trait Body: Serialize + DeserializeOwned + Send + 'static {
     /// Whose command it is.
@@ -29,6 +38,8 @@ pub(crate) trait Body: Serialize + DeserializeOwned + Send + 'static {
     const COMMAND: &'static str;
     /// Whether it brings a new aggregate about, so that its path names none.
     const CREATES: bool = false;
+    /// Who may ask for it, however it comes: a batch takes it from others than its own route does.
+    const ROLES: Roles = <Self::Target as Target>::ROLES;
 
     /// The id that the body asks for.
     fn id(&self) -> Option<&IdText> {
@@ -49,7 +60,7 @@ pub(crate) trait Body: Serialize + DeserializeOwned + Send + 'static {
     /// The command, unless a field breaks a rule.
     fn command(
         self,
-        caller: &Caller,
+        by: By<'_>,
         fields: &mut Fields,
     ) -> Option<<Self::Target as Aggregate>::Command>;
 }
@@ -60,12 +71,14 @@ macro_rules! body {
     ($(#[$doc:meta])* $name:ident of Assignment: $($rest:tt)*) => {
         $crate::command::body::body! { @undescribed false $(#[$doc])* $name of Assignment: $($rest)* }
     };
-    ($(#[$doc:meta])* $name:ident of $target:ident: $($rest:tt)*) => {
-        $crate::command::body::body! { @undescribed true $(#[$doc])* $name of $target: $($rest)* }
+    ($(#[$doc:meta])* $name:ident of $target:ident $(for $roles:ident)?: $($rest:tt)*) => {
+        $crate::command::body::body! {
+            @undescribed true $(#[$doc])* $name of $target $(for $roles)?: $($rest)*
+        }
     };
-    (@undescribed $undescribed:tt $(#[$doc:meta])* $name:ident of $target:ident: $command:literal
-     { $($(#[$attribute:meta])* $field:ident: $type:ty,)* }
-     |$body:ident, $caller:ident, $fields:ident| $build:expr) => {
+    (@undescribed $undescribed:tt $(#[$doc:meta])* $name:ident of $target:ident $(for $roles:ident)?:
+     $command:literal { $($(#[$attribute:meta])* $field:ident: $type:ty,)* }
+     |$body:ident, $by:ident, $fields:ident| $build:expr) => {
         $(#[$doc])*
         #[derive(Debug, Clone, serde::Deserialize, serde::Serialize, utoipa::ToSchema)]
         #[serde(deny_unknown_fields)]
@@ -91,6 +104,7 @@ macro_rules! body {
         impl crate::command::Body for $name {
             type Target = $target;
             const COMMAND: &'static str = $command;
+            $(const ROLES: crate::auth::Roles = $roles;)?
 
             fn common(&self) -> crate::command::Common {
                 crate::command::Common {
@@ -108,7 +122,7 @@ macro_rules! body {
 
             fn command(
                 self,
-                $caller: &crate::auth::Caller,
+                $by: crate::command::By<'_>,
                 $fields: &mut crate::fields::Fields,
             ) -> Option<<$target as domain::Aggregate>::Command> {
                 let $body = self;

@@ -6,10 +6,11 @@ use axum::body::Body as HttpBody;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::HeaderMap;
 use axum::response::Response;
-use domain::Token;
+use commands::Receipt;
+use domain::{StreamId, Token};
 
 use super::issue::{Issuer, expected_version, key_of};
-use super::receipt::answer;
+use super::receipt::{ReceiptBody, answer};
 use super::{Body, Target};
 use crate::app::App;
 use crate::auth::Caller;
@@ -26,6 +27,14 @@ pub(crate) struct Call<B> {
     headers: HeaderMap,
     body: HttpBody,
     verb: PhantomData<fn() -> B>,
+}
+
+/// What came of a command.
+pub(crate) struct Done {
+    pub(crate) receipt: Receipt,
+    /// Whose it was.
+    pub(crate) stream: StreamId,
+    creates: bool,
 }
 
 impl<B: Body> FromRequest<App> for Call<B> {
@@ -61,6 +70,13 @@ impl<B: Body> FromRequest<App> for Call<B> {
 impl<B: Body> Call<B> {
     /// Carries it out.
     pub(crate) async fn run(self) -> Result<Response, ApiError> {
+        let done = self.carry_out().await?;
+        let path = done.creates.then_some(B::Target::PATH);
+        Ok(answer(ReceiptBody::from(done.receipt), path))
+    }
+
+    /// Carries it out, for a route whose answer says more than the receipt.
+    pub(crate) async fn carry_out(self) -> Result<Done, ApiError> {
         let key = key_of(&self.headers)?;
         let limit = self.app.limits.body_bytes_max;
         let mut body: B = read_json(&self.headers, self.body, limit).await?;
@@ -78,6 +94,10 @@ impl<B: Body> Call<B> {
         let issued = issuer.issue(self.id, key, body)?;
         let handler = B::Target::handler(&self.app);
         let receipt = handler.handle(&issued.stream, issued.request).await?;
-        Ok(answer(receipt, issued.creates.then_some(B::Target::PATH)))
+        Ok(Done {
+            receipt,
+            stream: issued.stream,
+            creates: issued.creates,
+        })
     }
 }

@@ -10,7 +10,7 @@ use commands::{Clock, Request};
 use domain::{Actor, Aggregate, CommandId, Digest, Name, StreamId, Token};
 use uuid::Uuid;
 
-use super::{Body, Target};
+use super::{Body, By, Target};
 use crate::auth::Caller;
 use crate::fields::{Fields, exact};
 use crate::problem::{ApiError, FieldError};
@@ -54,7 +54,7 @@ impl Issuer<'_> {
         key: Option<&str>,
         body: B,
     ) -> Result<Issued<B::Target>, ApiError> {
-        if !self.caller.roles().meets(B::Target::ROLES) {
+        if !self.caller.roles().meets(B::ROLES) {
             return Err(ApiError::Forbidden(
                 "command takes other roles than the token has",
             ));
@@ -90,7 +90,12 @@ impl Issuer<'_> {
         if let Some(version) = common.expected_version {
             fields.check("/expected_version", exact(version));
         }
-        let command = body.command(self.caller, &mut fields);
+        let by = By {
+            caller: self.caller,
+            command: command_id,
+            id: id.as_ref(),
+        };
+        let command = body.command(by, &mut fields);
         let parts = id.zip(occurred_at).zip(on_behalf_of).zip(command);
         let (((id, occurred_at), on_behalf_of), command) = fields.finish(parts)?;
         if on_behalf_of.is_some() && !self.caller.may_act_on_behalf() {

@@ -16,9 +16,9 @@ pub(crate) mod receipt;
 use commands::Handler;
 use domain::{Aggregate, Token};
 
-pub(crate) use self::body::{Body, Common};
+pub(crate) use self::body::{Body, By, Common};
 pub(crate) use self::call::Call;
-pub(crate) use self::receipt::{ReceiptBody, etag};
+pub(crate) use self::receipt::{ReceiptBody, answer_with, etag};
 use crate::app::App;
 use crate::auth::Roles;
 
@@ -28,8 +28,7 @@ pub(crate) trait Target: Aggregate {
     const PATH: &'static str;
     /// What the paths of its commands call its id.
     const ID: &'static str;
-    /// Who may ask for its commands, however they come: a batch takes them from others than their own
-    /// routes do.
+    /// Who may ask for its commands, where nothing else is said of one.
     const ROLES: Roles;
     /// Whether a command may say that it happened earlier than it is recorded.
     const MAY_BE_EARLIER: bool;

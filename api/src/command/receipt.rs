@@ -15,7 +15,7 @@ use crate::exchange::POSITION;
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[schema(title = "Receipt")]
 pub(crate) struct ReceiptBody {
-    /// What was changed: the id of an assignment or a job, the name of a queue.
+    /// What was changed: the id of an assignment, a job or a schedule, the name of a queue.
     #[schema(example = "0190d5a6-1c5e-7b3a-9d54-2f6b8a1c7e10")]
     pub(crate) id: String,
     /// How many events it has had.
@@ -46,23 +46,27 @@ impl From<Receipt> for ReceiptBody {
 }
 
 /// The answer with `receipt`; `created` is the path of all that are like what was brought about.
-pub(crate) fn answer(receipt: Receipt, created: Option<&str>) -> Response {
+pub(crate) fn answer(receipt: ReceiptBody, created: Option<&str>) -> Response {
     let created = created.filter(|_| !receipt.unchanged);
     let location = created.map(|path| format!("{path}/{}", receipt.id));
-    let (version, position) = (receipt.version, receipt.position.0);
-    let body = serde_json::to_vec(&ReceiptBody::from(receipt));
-    let body = body.expect("a receipt has only text and numbers");
-    let mut response = Response::new(Bytes::from(body).into());
+    let mut response = answer_with(&receipt, &receipt);
     if created.is_some() {
         *response.status_mut() = StatusCode::CREATED;
     }
+    if let Some(location) = location.and_then(|location| HeaderValue::from_str(&location).ok()) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    response
+}
+
+/// The answer with `body`, which says more than `receipt`.
+pub(crate) fn answer_with(receipt: &ReceiptBody, body: &impl Serialize) -> Response {
+    let body = serde_json::to_vec(body).expect("a receipt has only text and numbers");
+    let mut response = Response::new(Bytes::from(body).into());
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(POSITION, HeaderValue::from(position));
-    headers.insert(ETAG, etag(version));
-    if let Some(location) = location.and_then(|location| HeaderValue::from_str(&location).ok()) {
-        headers.insert(LOCATION, location);
-    }
+    headers.insert(POSITION, HeaderValue::from(receipt.position));
+    headers.insert(ETAG, etag(receipt.version));
     response
 }
 

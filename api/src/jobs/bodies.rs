@@ -4,23 +4,19 @@
 
 use std::collections::BTreeMap;
 
-use domain::job::{
-    Backoff, Capabilities, Command, DelayMs, InvalidField, Job, Parent, ParentKind, Priority,
-    Retry, Spec, Unique,
-};
-use domain::{Json, Tenant, Timestamp};
+use domain::job::{Command, Job, Parent, ParentKind, Spec, Unique};
+use domain::{Tenant, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
-use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType};
 use uuid::Uuid;
 
+use super::template::{BackoffBody, TemplateBody, any_json, json};
 use super::views::{ParentKindView, PriorityView};
-use crate::auth::Caller;
 use crate::command::body::body;
-use crate::command::{Body, Common};
+use crate::command::{Body, By, Common};
 use crate::fields::{Fields, whole, whole_required};
-use crate::labels::{labels, labels_schema};
+use crate::labels::labels_schema;
 use crate::texts::{ErrorText, IdText, LineText, NameText, ReasonText, TimeText, TokenText};
 
 body! {
@@ -35,7 +31,7 @@ body! {
         #[schema(schema_with = any_json)]
         result: Option<Box<RawValue>>,
     }
-    |body, _caller, fields| {
+    |body, _by, fields| {
         let attempt = attempt(body.attempt, fields);
         let result = json("/result", body.result, fields);
         Some(Command::Complete { attempt: attempt?, result: result? })
@@ -55,7 +51,7 @@ body! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         retryable: Option<bool>,
     }
-    |body, _caller, fields| {
+    |body, _by, fields| {
         let attempt = attempt(body.attempt, fields);
         let error = fields.text("/error", body.error);
         let retryable = body.retryable.unwrap_or(true);
@@ -71,7 +67,7 @@ body! {
         #[schema(minimum = 1, maximum = 4_294_967_295_i64)]
         attempt: i64,
     }
-    |body, _caller, fields| {
+    |body, _by, fields| {
         Some(Command::Release { attempt: attempt(body.attempt, fields)? })
     }
 }
@@ -83,7 +79,7 @@ body! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<ReasonText>,
     }
-    |body, _caller, fields| {
+    |body, _by, fields| {
         Some(Command::Cancel { reason: fields.optional("/reason", body.reason)? })
     }
 }
@@ -91,7 +87,7 @@ body! {
 body! {
     /// Let a dead job wait again.
     RequeueJob of Job: "job.requeue" {}
-    |_body, _caller, _fields| Some(Command::Requeue)
+    |_body, _by, _fields| Some(Command::Requeue)
 }
 
 /// Put a job into its queue.
@@ -183,32 +179,6 @@ pub(crate) struct UniqueBody {
     pub(crate) window_s: Option<i64>,
 }
 
-/// How long a job waits after a failure.
-#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(title = "Backoff")]
-pub(crate) struct BackoffBody {
-    /// `fixed`: the same time after each; `exponential`: twice as long after each.
-    #[serde(rename = "type")]
-    #[schema(pattern = "^(fixed|exponential)$", example = "fixed")]
-    pub(crate) kind: String,
-    /// After the first failure, in milliseconds.
-    #[serde(deserialize_with = "whole_required")]
-    #[schema(minimum = 0, maximum = 86_400_000)]
-    pub(crate) delay_ms: i64,
-    /// The longest, in milliseconds; must be there where it is exponential, and only there.
-    #[serde(
-        default,
-        deserialize_with = "whole",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schema(minimum = 0, maximum = 86_400_000)]
-    pub(crate) delay_ms_max: Option<i64>,
-    /// Whether jobs that failed together come back apart; only where it is exponential.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) jitter: Option<bool>,
-}
-
 /// What a job is a part of.
 #[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -252,21 +222,22 @@ impl Body for EnqueueJob {
         self.on_behalf_of = common.on_behalf_of;
     }
 
-    fn command(self, _caller: &Caller, fields: &mut Fields) -> Option<Command> {
-        let queue = fields.text("/queue", self.queue);
-        let kind = fields.text("/kind", self.kind);
-        let priority = self.priority.map(|priority| {
-            let rule = "must be one of `critical`, `high`, `normal`, `low`";
-            fields.check("/priority", priority.parse().map_err(|_| rule))
-        });
-        let payload = json("/payload", self.payload, fields);
+    fn command(self, _by: By<'_>, fields: &mut Fields) -> Option<Command> {
+        let template = TemplateBody {
+            queue: self.queue,
+            kind: self.kind,
+            priority: self.priority,
+            payload: self.payload,
+            timeout_s: self.timeout_s,
+            attempts_max: self.attempts_max,
+            backoff: self.backoff,
+            fairness_key: self.fairness_key,
+            capabilities: self.capabilities,
+            labels: self.labels,
+        };
+        let template = template.template(fields);
         let run_after = fields.optional_time("/run_after", self.run_after.as_ref());
         let deadline = fields.optional_time("/deadline", self.deadline.as_ref());
-        let timeout_s = fields.optional_number("/timeout_s", self.timeout_s, u32::MAX);
-        let retry = retry(self.attempts_max, self.backoff, fields);
-        let fairness_key = fields.optional("/fairness_key", self.fairness_key);
-        let capabilities = capabilities(self.capabilities, fields);
-        let labels = labels(self.labels, fields);
         let parent = match self.parent {
             Some(whole) => parent(whole, fields).map(Some),
             None => Some(None),
@@ -279,19 +250,9 @@ impl Body for EnqueueJob {
             None => Some(None),
         };
         Some(Command::Enqueue(Box::new(Spec {
-            queue: queue?,
-            kind: kind?,
-            priority: priority.unwrap_or(Some(Priority::default()))?,
-            payload: payload?,
-            run_after: run_after?,
             deadline: deadline?,
-            timeout_s: timeout_s?,
-            retry: retry?,
-            fairness_key: fairness_key?,
-            capabilities: capabilities?,
-            labels: labels?,
-            parent: parent?,
             unique: unique?,
+            ..template?.spec(run_after?, parent?)
         })))
     }
 }
@@ -305,88 +266,10 @@ fn unique(body: UniqueBody, fields: &mut Fields) -> Option<Unique> {
     })
 }
 
-/// What a worker can do, or a job wants.
-pub(super) fn capabilities(
-    names: Option<Vec<NameText>>,
-    fields: &mut Fields,
-) -> Option<Capabilities> {
-    let names = names.unwrap_or_default();
-    if names.len() > Capabilities::ENTRIES_MAX {
-        return fields.check("/capabilities", Err(InvalidField::Capabilities));
-    }
-    let names = fields.texts("/capabilities", names)?;
-    fields.check("/capabilities", Capabilities::try_from(names))
-}
-
 /// The number of an attempt: any but 0, with which none was ever made.
 pub(super) fn attempt(number: i64, fields: &mut Fields) -> Option<u32> {
     let number = u32::try_from(number).ok().filter(|number| *number > 0);
     fields.check("/attempt", number.ok_or("must be from `1` to `4294967295`"))
-}
-
-/// Any JSON, or none.
-fn any_json() -> Object {
-    ObjectBuilder::new()
-        .schema_type(SchemaType::AnyValue)
-        .description(Some(
-            "Any JSON of at most 256 KiB and 100 levels, kept as it is written.",
-        ))
-        .build()
-}
-
-fn json(pointer: &str, json: Option<Box<RawValue>>, fields: &mut Fields) -> Option<Option<Json>> {
-    match json {
-        Some(json) => fields.check(pointer, Json::new(json)).map(Some),
-        None => Some(None),
-    }
-}
-
-fn retry(
-    attempts_max: Option<i64>,
-    body: Option<BackoffBody>,
-    fields: &mut Fields,
-) -> Option<Retry> {
-    let defaults = Retry::default();
-    let attempts_max = fields.optional_number("/attempts_max", attempts_max, u32::MAX);
-    let backoff = match body {
-        Some(body) => backoff(body, fields),
-        None => Some(defaults.backoff),
-    };
-    Some(Retry {
-        attempts_max: attempts_max?.unwrap_or(defaults.attempts_max),
-        backoff: backoff?,
-    })
-}
-
-fn backoff(body: BackoffBody, fields: &mut Fields) -> Option<Backoff> {
-    let delay_ms: Option<DelayMs> = fields.number("/backoff/delay_ms", body.delay_ms, u64::MAX);
-    let longest = "/backoff/delay_ms_max";
-    let delay_ms_max = fields.optional_number(longest, body.delay_ms_max, u64::MAX);
-    match body.kind.as_str() {
-        "fixed" => {
-            let rule = "is taken only where `type` is `exponential`";
-            let is_plain = [
-                (longest, body.delay_ms_max.is_some()),
-                ("/backoff/jitter", body.jitter.is_some()),
-            ];
-            for (pointer, _) in is_plain.into_iter().filter(|(_, is_there)| *is_there) {
-                fields.check::<(), _>(pointer, Err(rule));
-            }
-            Some(Backoff::Fixed {
-                delay_ms: delay_ms?,
-            })
-        }
-        "exponential" => {
-            let rule = "must be there where `type` is `exponential`";
-            let delay_ms_max = fields.check(longest, delay_ms_max?.ok_or(rule));
-            Some(Backoff::Exponential {
-                delay_ms: delay_ms?,
-                delay_ms_max: delay_ms_max?,
-                jitter: body.jitter.unwrap_or(false),
-            })
-        }
-        _ => fields.check("/backoff/type", Err("must be `fixed` or `exponential`")),
-    }
 }
 
 fn parent(body: ParentBody, fields: &mut Fields) -> Option<Parent> {

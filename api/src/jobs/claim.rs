@@ -22,7 +22,7 @@ use utoipa::ToSchema;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::bodies::capabilities;
+use super::template::capabilities;
 use super::views::{ParentView, PriorityView};
 use crate::app::App;
 use crate::auth::Caller;

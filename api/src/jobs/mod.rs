@@ -6,7 +6,8 @@ pub(crate) mod claim;
 pub(crate) mod commands;
 pub(crate) mod heartbeat;
 pub(crate) mod queries;
-mod views;
+pub(crate) mod template;
+pub(crate) mod views;
 
 use ::commands::Handler;
 use ::commands::dispatch::DispatchError;

@@ -55,7 +55,7 @@ pub(crate) struct JobView {
     /// After how many failed attempts it is dead.
     pub(crate) attempts_max: u32,
     /// How long it waits after a failure.
-    #[schema(value_type = super::bodies::BackoffBody)]
+    #[schema(value_type = super::template::BackoffBody)]
     pub(crate) backoff: domain::job::Backoff,
     /// What it shares its turn with.
     #[schema(required)]

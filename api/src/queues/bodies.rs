@@ -23,7 +23,7 @@ body! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         rate: Option<RateBody>,
     }
-    |body, _caller, fields| {
+    |body, _by, fields| {
         let running_max = fields.optional_number("/running_max", body.running_max, u32::MAX);
         let per_key = "/running_per_key_max";
         let per_key = fields.optional_number(per_key, body.running_per_key_max, u32::MAX);
@@ -46,7 +46,7 @@ body! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<ReasonText>,
     }
-    |body, _caller, fields| {
+    |body, _by, fields| {
         Some(Command::Pause { reason: fields.optional("/reason", body.reason)? })
     }
 }
@@ -54,7 +54,7 @@ body! {
 body! {
     /// Hand out again.
     ResumeQueue of Queue: "queue.resume" {}
-    |_body, _caller, _fields| Some(Command::Resume)
+    |_body, _by, _fields| Some(Command::Resume)
 }
 
 /// So many jobs begin in so long.

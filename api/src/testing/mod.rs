@@ -7,6 +7,7 @@ mod exchange;
 mod jobs;
 mod limits;
 mod queues;
+mod schedules;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -181,6 +182,7 @@ impl Service {
             assignments: handler(&journal, &clock),
             jobs,
             queues: handler(&journal, &clock),
+            schedules: Arc::new(handler(&journal, &clock)),
             dispatch: Arc::new(dispatcher.clone()),
             journal: Arc::new(journal.clone()),
             feed: Arc::new(feed.clone()),

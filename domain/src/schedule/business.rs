@@ -1,8 +1,10 @@
 //! Business days: the days on which a schedule may be due, and what becomes of a time on another day.
 
 use jiff::ToSpan;
-use jiff::civil::{Date, Weekday};
+pub use jiff::civil::Date;
+use jiff::civil::Weekday;
 use serde::{Deserialize, Serialize};
+use strum::EnumString;
 
 /// Which days count, and what becomes of a time on one that does not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,8 +22,9 @@ pub struct BusinessDays {
 }
 
 /// What becomes of a time on a day that does not count.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, EnumString)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Otherwise {
     /// Nothing.
     #[default]
@@ -38,8 +41,11 @@ pub enum Otherwise {
 pub struct Weekend(Vec<Day>);
 
 /// A day of the week.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, EnumString,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 #[expect(missing_docs, reason = "the days of the week explain themselves")]
 pub enum Day {
     Monday,

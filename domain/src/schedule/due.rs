@@ -43,7 +43,7 @@ struct Decision<'a> {
 
 impl Plan {
     pub(super) fn decide_due(&self, now: Timestamp) -> Result<Vec<Event>, Refusal> {
-        if self.status != Status::Active {
+        if self.standing.status != Status::Active {
             return Err(Refusal::NotDue);
         }
         let passed = self.passed(now);
@@ -66,7 +66,7 @@ impl Plan {
             in_time: Vec::new(),
             has_more: false,
         };
-        let mut last = self.decided;
+        let mut last = self.standing.decided;
         for _ in 0..LOOKED_AT_MAX {
             let Some(due) = self.spec.next(last).filter(|due| *due <= now) else {
                 return passed;
@@ -131,7 +131,7 @@ impl Plan {
         outcome: RunOutcome,
         result: Option<&Json>,
     ) -> Vec<Event> {
-        if !self.running.contains(&job) {
+        if !self.standing.running.contains(&job) {
             return vec![];
         }
         let mut events = vec![Event::RunEnded {
@@ -139,9 +139,9 @@ impl Plan {
             outcome,
             changes: self.changes(outcome, result),
         }];
-        let failures = outcome.failures(self.failures);
+        let failures = outcome.failures(self.standing.failures);
         let is_too_many = |max: super::Failures| failures >= max.get();
-        if self.status != Status::Active {
+        if self.standing.status != Status::Active {
             return events;
         }
         if outcome == RunOutcome::Failed && self.spec.failures_max.is_some_and(is_too_many) {
@@ -149,7 +149,7 @@ impl Plan {
                 cause: PauseCause::Failures,
                 reason: None,
             });
-        } else if self.running.len() == 1 {
+        } else if self.standing.running.len() == 1 {
             events.extend(self.fire_queued());
         }
         events
@@ -166,7 +166,7 @@ impl Plan {
 
     /// The first of the times that wait.
     pub(super) fn fire_queued(&self) -> Option<Event> {
-        let due = self.queued.front()?;
+        let due = self.standing.queued.front()?;
         Some(self.fire_at(*due, FireCause::Queued))
     }
 }
@@ -175,8 +175,8 @@ impl<'a> Decision<'a> {
     fn on(plan: &'a Plan) -> Self {
         Self {
             plan,
-            running: plan.running.clone(),
-            queued: plan.queued.len(),
+            running: plan.standing.running.clone(),
+            queued: plan.standing.queued.len(),
             events: Vec::new(),
         }
     }

@@ -75,8 +75,9 @@ pub enum Status {
 }
 
 /// What becomes of a time while the job of an earlier one runs.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, EnumString)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Overlap {
     /// Both run.
     #[default]
@@ -138,8 +139,11 @@ pub enum FireCause {
 }
 
 /// How a job ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Display, EnumString, IntoStaticStr,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum RunOutcome {
     /// It is done.
     Succeeded,
@@ -160,8 +164,11 @@ pub enum SkipCause {
 }
 
 /// Why it was paused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Display, EnumString, IntoStaticStr,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum PauseCause {
     /// Somebody asked for it.
     Asked,
@@ -205,7 +212,11 @@ impl Spec {
         times
     }
 
-    pub(super) fn check(&self) -> Result<(), Refusal> {
+    /// Whether its fields fit each other.
+    ///
+    /// # Errors
+    /// When it ends before it begins.
+    pub fn check(&self) -> Result<(), Refusal> {
         let (starts, ends) = (self.starts_at, self.ends_at);
         match starts.zip(ends) {
             Some((starts, ends)) if ends <= starts => Err(Refusal::EndsBeforeItStarts),

@@ -12,11 +12,12 @@ mod business;
 mod changes;
 mod due;
 mod fields;
+#[cfg(test)]
+mod line_tests;
 mod recurrence;
+mod standing;
 #[cfg(test)]
 mod tests;
-
-use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantNames};
@@ -26,6 +27,7 @@ pub use self::business::*;
 pub use self::changes::*;
 pub use self::fields::*;
 pub use self::recurrence::*;
+pub use self::standing::*;
 use crate::{Aggregate, Category, Context, Json, Timestamp};
 
 /// What may be asked of a schedule.
@@ -140,15 +142,7 @@ pub struct Schedule {
 struct Plan {
     id: Uuid,
     spec: Box<Spec>,
-    status: Status,
-    /// The last time that was decided on.
-    decided: Timestamp,
-    /// Jobs that have not ended.
-    running: Vec<Uuid>,
-    /// Times that wait for the end of what runs.
-    queued: VecDeque<Timestamp>,
-    /// Failures in a row.
-    failures: u32,
+    standing: Standing,
     /// That of the last run that was compared; `null` before the first.
     last_result: serde_json::Value,
 }
@@ -173,7 +167,7 @@ impl Aggregate for Schedule {
                 _ => Err(Refusal::Unknown),
             };
         };
-        let is_deleted = plan.status == Status::Deleted;
+        let is_deleted = plan.standing.status == Status::Deleted;
         match command {
             Command::Create { .. } => Err(Refusal::AlreadyCreated),
             Command::Delete if is_deleted => Ok(vec![]),
@@ -189,14 +183,14 @@ impl Aggregate for Schedule {
                 spec.check()?;
                 Ok(vec![Event::Changed(spec.clone())])
             }
-            Command::Pause { .. } if plan.status == Status::Paused => Ok(vec![]),
+            Command::Pause { .. } if plan.standing.status == Status::Paused => Ok(vec![]),
             Command::Pause { reason } => Ok(vec![Event::Paused {
                 cause: PauseCause::Asked,
                 reason: reason.clone(),
             }]),
-            Command::Resume if plan.status == Status::Active => Ok(vec![]),
+            Command::Resume if plan.standing.status == Status::Active => Ok(vec![]),
             Command::Resume => {
-                let is_idle = plan.running.is_empty();
+                let is_idle = plan.standing.running.is_empty();
                 let queued = is_idle.then(|| plan.fire_queued()).flatten();
                 Ok([Event::Resumed].into_iter().chain(queued).collect())
             }
@@ -215,57 +209,27 @@ impl Aggregate for Schedule {
             self.plan = Some(Plan {
                 id: *id,
                 spec: spec.clone(),
-                status: Status::Active,
-                decided: at,
-                running: Vec::new(),
-                queued: VecDeque::new(),
-                failures: 0,
+                standing: Standing::begin(at),
                 last_result: serde_json::Value::Null,
             });
         }
         let Some(plan) = &mut self.plan else { return };
+        plan.standing.take(event, at);
         match event {
-            Event::Created { .. } => {}
-            Event::Changed(spec) => {
-                plan.spec = spec.clone();
-                plan.decided = plan.decided.max(at);
-            }
-            Event::Paused { .. } => plan.status = Status::Paused,
-            Event::Resumed => {
-                plan.status = Status::Active;
-                plan.failures = 0;
-            }
-            Event::Fired {
-                due, job, cause, ..
-            } => {
-                plan.running.push(*job);
-                match cause {
-                    FireCause::Due | FireCause::CaughtUp => plan.decided = plan.decided.max(*due),
-                    FireCause::Queued => drop(plan.queued.pop_front()),
-                    FireCause::Triggered | FireCause::Backfilled => {}
-                }
-            }
-            Event::Skipped { due, .. } => plan.decided = plan.decided.max(*due),
-            Event::Queued { due } => {
-                plan.decided = plan.decided.max(*due);
-                plan.queued.push_back(*due);
-            }
-            Event::Superseded { .. } => {}
+            Event::Changed(spec) => plan.spec = spec.clone(),
             Event::RunEnded {
-                job,
-                outcome,
-                changes,
-            } => {
-                plan.running.retain(|running| running != job);
-                plan.failures = outcome.failures(plan.failures);
-                if let Some(changes) = changes {
-                    plan.last_result = changes.apply(&plan.last_result);
-                }
-            }
-            Event::Deleted => {
-                plan.status = Status::Deleted;
-                plan.queued.clear();
-            }
+                changes: Some(changes),
+                ..
+            } => plan.last_result = changes.apply(&plan.last_result),
+            Event::Created { .. }
+            | Event::Paused { .. }
+            | Event::Resumed
+            | Event::Fired { .. }
+            | Event::Skipped { .. }
+            | Event::Queued { .. }
+            | Event::Superseded { .. }
+            | Event::RunEnded { changes: None, .. }
+            | Event::Deleted => {}
         }
     }
 }
@@ -274,7 +238,7 @@ impl Schedule {
     /// The state it is in; none before it was created.
     #[must_use]
     pub fn status(&self) -> Option<Status> {
-        self.plan.as_ref().map(|plan| plan.status)
+        self.plan.as_ref().map(|plan| plan.standing.status)
     }
 
     /// What it enqueues; none before it was created.
@@ -287,15 +251,15 @@ impl Schedule {
     #[must_use]
     pub fn next(&self) -> Option<Timestamp> {
         let plan = self.plan.as_ref()?;
-        (plan.status == Status::Active)
-            .then(|| plan.spec.next(plan.decided))
-            .flatten()
+        plan.standing.next(&plan.spec)
     }
 
     /// The jobs that it fired and that have not ended.
     #[must_use]
     pub fn running(&self) -> &[Uuid] {
-        self.plan.as_ref().map_or(&[], |plan| &plan.running)
+        self.plan
+            .as_ref()
+            .map_or(&[], |plan| plan.standing.running())
     }
 }
 

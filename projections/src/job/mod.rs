@@ -18,7 +18,7 @@ use domain::job::{ErrorText, Event, Expiry, Job, Progress, Spec, Status};
 use domain::{Aggregate, Tenant};
 use uuid::Uuid;
 
-pub use self::open::{Open, OpenError, OpenJob, open};
+pub use self::open::{Open, OpenJob, open};
 pub use self::query::{By, Filter, Sort, get, list};
 pub use self::row::JobRow;
 pub use self::statistics::{

@@ -13,9 +13,9 @@ use super::row::{TABLE, rank};
 use crate::cursor::{Order, Tie, Value};
 use crate::model::Row;
 use crate::query::{
-    Found, Page, Paging, QueryError, Reader, Sorting, UnknownSort, compared, equal, labelled, page,
+    Found, LATEST, Page, Paging, QueryError, Reader, Sorting, UnknownSort, compared, equal,
+    labelled, page,
 };
-use crate::table;
 
 /// Which jobs are wanted: those that fit everything given. Texts may be anything at all.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -121,9 +121,6 @@ impl Sort {
     }
 }
 
-/// The last whole second that there is, behind the end of every job.
-const LATEST: Timestamp = Timestamp::constant(253_402_207_200, 0);
-
 /// When a job ends that has not, for whoever sorts upwards: at [`LATEST`].
 const NOT_ENDED_GREATEST: &str = "coalesce(ended_at, timestamptz '9999-12-30 22:00:00Z')";
 
@@ -143,15 +140,10 @@ pub async fn list(
     paging: &Paging,
 ) -> Result<Page<JobRow>, QueryError> {
     let look = reader.look(tenant, TABLE.name).await?;
-    let column = |column: &table::Column| match column.name {
-        "payload" | "result" => format!("null::text as {}", column.name),
-        name => name.to_owned(),
-    };
-    let columns: Vec<_> = TABLE.columns.iter().map(column).collect();
     page(
         look,
         |columns| filter.select(tenant, columns),
-        &columns.join(", "),
+        &TABLE.column_names_without(&["payload", "result"]),
         sort.sorting(filter),
         paging,
         |row: &JobRow| (sort.value(row), Tie::Id(row.id)),

@@ -6,7 +6,6 @@ use domain::job::{
 };
 use domain::labels::Labels;
 use domain::{Json, Name, Position, Tenant, Timestamp, Token};
-use serde_json::value::RawValue;
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 use sqlx::types::Json as Column;
@@ -200,8 +199,8 @@ impl Row for JobRow {
             error: row.parsed_or_null("error")?,
             death: row.parsed_or_null("death")?,
             wait_ms: row.count_or_null("wait_ms")?,
-            payload: json(row, "payload")?,
-            result: json(row, "result")?,
+            payload: row.json_text("payload")?,
+            result: row.json_text("result")?,
             retry: row.try_get::<Column<Retry>, _>("retry")?.0,
             version: row.count("version")?,
             position: row.position("position")?,
@@ -268,13 +267,4 @@ fn parent(row: &PgRow) -> Result<Option<Parent>, sqlx::Error> {
     let kind = row.parsed_or_null("parent_kind")?;
     let id = row.parsed_or_null("parent_id")?;
     Ok(kind.zip(id).map(|(kind, id)| Parent { kind, id }))
-}
-
-fn json(row: &PgRow, column: &str) -> Result<Option<Json>, sqlx::Error> {
-    let Some(text) = row.try_get::<Option<String>, _>(column)? else {
-        return Ok(None);
-    };
-    let json = RawValue::from_string(text).map_err(|error| read::undecodable(column, error))?;
-    let json = Json::new(json).map_err(|error| read::undecodable(column, error))?;
-    Ok(Some(json))
 }

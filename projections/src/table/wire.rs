@@ -131,6 +131,14 @@ impl<'a> RowWriter<'a> {
         self.field(Kind::Uuid, uuid.as_bytes());
     }
 
+    /// A `uuid` or a null.
+    pub fn uuid_or_null(&mut self, uuid: Option<Uuid>) {
+        match uuid {
+            Some(uuid) => self.uuid(uuid),
+            None => self.null(),
+        }
+    }
+
     /// A `bigint`.
     pub fn bigint(&mut self, number: i64) {
         self.field(Kind::Bigint, &number.to_be_bytes());

@@ -11,5 +11,6 @@ mod proof;
 mod queries;
 mod rebuilds;
 mod runner;
+mod schedules;
 mod support;
 mod walls;

@@ -3,7 +3,8 @@
 use domain::Entry;
 use domain::job::{Command, Priority, Status};
 use domain::queue;
-use projections::job::{self, OpenError};
+use projections::MomentError;
+use projections::job;
 
 use crate::support::{House, id, json, name, retry, spec, tenant, text, time, until};
 
@@ -94,7 +95,7 @@ async fn a_job_that_is_put_back_is_open_without_its_deadline() {
 async fn a_model_that_is_not_live_is_said_to_be_so() {
     let house = House::new().await;
     let open = job::open(&house.pool).await;
-    assert!(matches!(open, Err(OpenError::NotLive("job"))), "{open:?}");
+    assert!(matches!(open, Err(MomentError::NotLive("job"))), "{open:?}");
     let running = house.run();
     house
         .journal
@@ -112,7 +113,10 @@ async fn a_model_that_is_not_live_is_said_to_be_so() {
     });
     house.caught_up().await;
     let open = job::open(&house.pool).await;
-    assert!(matches!(open, Err(OpenError::NotLive("queue"))), "{open:?}");
+    assert!(
+        matches!(open, Err(MomentError::NotLive("queue"))),
+        "{open:?}"
+    );
     drop(running);
     let older = "update projection set version = version + 1 where name = 'job'";
     sqlx::raw_sql(older)
@@ -120,7 +124,7 @@ async fn a_model_that_is_not_live_is_said_to_be_so() {
         .await
         .expect("another version");
     let open = job::open(&house.pool).await;
-    assert!(matches!(open, Err(OpenError::NotLive("job"))), "{open:?}");
+    assert!(matches!(open, Err(MomentError::NotLive("job"))), "{open:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,7 @@
 use domain::assignment::Command;
 use projections::verify::DifferenceKind;
 
-use crate::support::{House, id, spec, tenant, text};
+use crate::support::{House, hourly, id, spec, tenant, text};
 
 async fn house() -> House {
     let house = House::new().await;
@@ -21,6 +21,9 @@ async fn house() -> House {
     house
         .journal
         .queue(&tenant("acme"), "mail", &pause, "11:00");
+    house
+        .journal
+        .plan(&tenant("acme"), id(1), hourly(""), "11:00");
     let running = house.run();
     house.caught_up().await;
     drop(running);
@@ -85,6 +88,10 @@ async fn an_altered_row_is_found_with_its_column() {
     assert_eq!(
         after("update queue set paused = false", "queue").await,
         [DifferenceKind::Columns(vec!["paused"])]
+    );
+    assert_eq!(
+        after("update schedule set next_at = null, fired = 9", "schedule").await,
+        [DifferenceKind::Columns(vec!["next_at", "fired"])]
     );
 }
 

@@ -3,7 +3,7 @@
 use projections::analyst;
 use sqlx::postgres::PgPool;
 
-use crate::support::{House, id, options_of, spec, tenant};
+use crate::support::{House, hourly, id, options_of, spec, tenant};
 
 async fn house() -> House {
     let house = House::new().await;
@@ -14,6 +14,7 @@ async fn house() -> House {
         house.journal.enqueue(&owner, id(number), spec(), "09:00");
         let pause = domain::queue::Command::Pause { reason: None };
         house.journal.queue(&owner, "mail", &pause, "09:00");
+        house.journal.plan(&owner, id(number), hourly(""), "09:00");
     }
     drop({
         let running = house.run();
@@ -23,13 +24,14 @@ async fn house() -> House {
     house
 }
 
-const TABLES: [&str; 6] = [
+const TABLES: [&str; 7] = [
     "assignment",
     "assignment_event",
     "workload",
     "command",
     "job",
     "queue",
+    "schedule",
 ];
 
 /// Which tenants a query without any filter sees.

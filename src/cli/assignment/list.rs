@@ -132,29 +132,20 @@ const SORTS: [&str; 12] = [
 
 pub(super) async fn run(args: &ListArgs, console: &Console) -> anyhow::Result<()> {
     let client = console.client()?;
+    let path = ["v1", "assignments"];
     let query = args
         .filters
         .query()
         .with("min_position", args.reading.min_position);
     if args.count {
-        let query = query.with("count", Some(true)).with("limit", Some(1));
-        let answer = client.get(&["v1", "assignments"], &query).await?;
-        return match answer.body["total"].as_u64() {
-            Some(total) => Ok(console.out.line(&total.to_string())?),
-            None => anyhow::bail!("read the answer: it has no `total`"),
-        };
+        return pages::count(&client, &path, query, &console.out).await;
     }
     let query = query.with("sort", Some(&args.sort));
-    let path = ["v1", "assignments"];
     let items = pages::read(&client, &path, &query, args.limit, args.cursor.as_deref()).await?;
     console
         .out
         .document(&items, |items| table(items, &console.out))?;
-    if let Some(next) = &items.next {
-        console
-            .out
-            .remark(&format!("there are more: go on with --cursor {next}"));
-    }
+    pages::remark(&items, &console.out);
     Ok(())
 }
 

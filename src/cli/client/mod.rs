@@ -130,11 +130,23 @@ impl Client {
 
     /// A command or another order. Asked again only with an idempotency key.
     pub(crate) async fn post(&self, path: &[&str], order: &Order<'_>) -> anyhow::Result<Answer> {
-        let url = self.url(path, &Query::default())?;
+        self.order(Method::POST, path, &Query::default(), order)
+            .await
+    }
+
+    /// The same by another method, or with something behind the question mark.
+    pub(crate) async fn order(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &Query,
+        order: &Order<'_>,
+    ) -> anyhow::Result<Answer> {
+        let url = self.url(path, query)?;
         let body = serde_json::to_vec(order.body).context("write the request")?;
         let request = || {
             let mut request = self
-                .request(Method::POST, &url)
+                .request(method.clone(), &url)
                 .header(CONTENT_TYPE, "application/json")
                 .body(body.clone());
             if let Some(key) = order.key {

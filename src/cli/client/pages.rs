@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{Client, Query};
+use crate::cli::out::Out;
 
 /// The most that the server gives at once.
 const PAGE_ITEMS_MAX: u32 = 500;
@@ -51,5 +52,27 @@ pub(crate) async fn read(
         if read.next.is_none() || read.items.len() as u64 >= u64::from(limit) {
             return Ok(read);
         }
+    }
+}
+
+/// Prints only how many fit the query.
+pub(crate) async fn count(
+    client: &Client,
+    path: &[&str],
+    query: Query,
+    out: &Out,
+) -> anyhow::Result<()> {
+    let query = query.with("count", Some(true)).with("limit", Some(1));
+    let answer = client.get(path, &query).await?;
+    match answer.body["total"].as_u64() {
+        Some(total) => Ok(out.line(&total.to_string())?),
+        None => anyhow::bail!("read the answer: it has no `total`"),
+    }
+}
+
+/// Says how to go on, where there is more.
+pub(crate) fn remark(items: &Items, out: &Out) {
+    if let Some(next) = &items.next {
+        out.remark(&format!("there are more: go on with --cursor {next}"));
     }
 }

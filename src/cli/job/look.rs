@@ -9,7 +9,7 @@ use crate::cli::client::pages::{self, ITEMS_MAX, Items};
 use crate::cli::client::query::Moment;
 use crate::cli::label::Label;
 use crate::cli::out::{Out, cell, rendered};
-use crate::cli::{Console, show};
+use crate::cli::{Console, history, show};
 
 pub(super) const LIST_EXAMPLES: &str = "\
 Examples:
@@ -98,23 +98,14 @@ pub(super) async fn list(args: &ListArgs, console: &Console) -> anyhow::Result<(
     let path = ["v1", "jobs"];
     let query = args.query();
     if args.count {
-        let query = query.with("count", Some(true)).with("limit", Some(1));
-        let answer = client.get(&path, &query).await?;
-        return match answer.body["total"].as_u64() {
-            Some(total) => Ok(console.out.line(&total.to_string())?),
-            None => anyhow::bail!("read the answer: it has no `total`"),
-        };
+        return pages::count(&client, &path, query, &console.out).await;
     }
     let query = query.with("sort", args.sort.as_ref());
     let items = pages::read(&client, &path, &query, args.limit, args.cursor.as_deref()).await?;
     console
         .out
         .document(&items, |items| jobs(items, &console.out))?;
-    if let Some(next) = &items.next {
-        console
-            .out
-            .remark(&format!("there are more: go on with --cursor {next}"));
-    }
+    pages::remark(&items, &console.out);
     Ok(())
 }
 
@@ -128,15 +119,8 @@ pub(super) async fn show(args: &ShowArgs, console: &Console) -> anyhow::Result<(
     Ok(())
 }
 
-pub(super) async fn history(args: &HistoryArgs, console: &Console) -> anyhow::Result<()> {
-    let id = args.id.to_string();
-    let path = ["v1", "jobs", &id, "history"];
-    let client = console.client()?;
-    let items = pages::read(&client, &path, &Query::default(), ITEMS_MAX, None).await?;
-    console
-        .out
-        .document(&items, |items| events(items, &console.out))?;
-    Ok(())
+pub(super) async fn events(args: &HistoryArgs, console: &Console) -> anyhow::Result<()> {
+    history::print(console, "jobs", args.id).await
 }
 
 impl ListArgs {
@@ -177,24 +161,6 @@ fn jobs(items: &Items, out: &Out) -> String {
     let mut table = out.new_table(&COLUMNS.map(|(name, _)| name));
     for item in &items.items {
         table.add_row(COLUMNS.map(|(_, pointer)| cell(show::text(item, pointer))));
-    }
-    rendered(&table)
-}
-
-fn events(items: &Items, out: &Out) -> String {
-    let mut table = out.new_table(&["position", "at", "event", "by", "data"]);
-    for item in &items.items {
-        let data = match &item["data"] {
-            serde_json::Value::Null => String::new(),
-            data => data.to_string(),
-        };
-        table.add_row([
-            cell(show::text(item, "/position")),
-            cell(show::text(item, "/at")),
-            cell(show::text(item, "/type")),
-            cell(show::text(item, "/principal")),
-            cell(data),
-        ]);
     }
     rendered(&table)
 }

@@ -44,7 +44,7 @@ pub(super) async fn run(args: JobArgs, console: &Console) -> anyhow::Result<()> 
     match args.command {
         Command::List(args) => look::list(&args, console).await,
         Command::Show(args) => look::show(&args, console).await,
-        Command::History(args) => look::history(&args, console).await,
+        Command::History(args) => look::events(&args, console).await,
         Command::Watch(args) => watch::run(&args, console).await,
         Command::Order(order) => order::run(&order, console).await,
     }

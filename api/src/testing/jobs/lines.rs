@@ -149,10 +149,16 @@ fn commands() -> Vec<(String, Roles)> {
     let commands = ROUTES.iter().filter_map(|row| {
         let mut parts = row.path.strip_prefix("/v1/")?.split('/');
         let category = parts.next()?.strip_suffix('s')?;
-        let (verb, None) = (parts.nth(1)?, parts.next()) else {
+        let (of_one, verb, None) = (parts.next()?, parts.next(), parts.next()) else {
             return None;
         };
-        let is_command = row.method == "POST" && verb != "heartbeat" && category != "model";
+        let verb = match row.method {
+            "PUT" => "change",
+            "DELETE" => "delete",
+            _ => verb?,
+        };
+        let is_command = row.method != "GET" && of_one.starts_with('{');
+        let is_command = is_command && verb != "heartbeat" && category != "model";
         match row.access {
             Access::Roles(roles) if is_command => Some((format!("{category}.{verb}"), roles)),
             Access::Roles(_) | Access::Public => None,
@@ -165,7 +171,7 @@ fn commands() -> Vec<(String, Roles)> {
 async fn a_line_takes_the_roles_that_the_route_of_its_command_takes() {
     let service = Service::new();
     let commands = commands();
-    assert_eq!(commands.len(), 10 + 5 + 3);
+    assert_eq!(commands.len(), 10 + 5 + 3 + 6);
     for role in [Role::Admin, Role::Operator, Role::Member] {
         let line = |(command, _): &(String, Roles)| match command.as_str() {
             "job.complete" | "job.release" => {
@@ -179,6 +185,13 @@ async fn a_line_takes_the_roles_that_the_route_of_its_command_takes() {
             "assignment.hold" => json!({"command": command, "id": ID, "data": {"reason": "x"}}),
             "assignment.complete" => {
                 json!({"command": command, "id": ID, "data": {"outcome": "x"}})
+            }
+            "schedule.change" => {
+                json!({"command": command, "id": ID, "data": super::super::schedules::hourly()})
+            }
+            "schedule.backfill" => {
+                let range = json!({"from": "2026-11-01T00:00:00Z", "to": "2026-11-02T00:00:00Z"});
+                json!({"command": command, "id": ID, "data": range})
             }
             _ => json!({"command": command, "id": ID}),
         };

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use domain::assignment::{Assignment, Change, Command, Priority, Request, Standing, Status};
 use domain::job::{self, Job};
 use domain::queue::{self, Queue};
+use domain::schedule::{self, Schedule};
 use domain::{
     Actor, Aggregate, Chain, CommandId, Commit, Context, Digest, Entry, Event, Json, Name,
     NewCommit, Position, StreamId, Tenant, Text, Timestamp, Token,
@@ -140,6 +141,29 @@ impl Journal {
         self.handle::<Queue>(tenant, name, command, at)
     }
 
+    /// The same for a schedule.
+    pub(crate) fn schedule(
+        &self,
+        tenant: &Tenant,
+        id: Uuid,
+        command: &schedule::Command,
+        at: &str,
+    ) -> Position {
+        self.handle::<Schedule>(tenant, id.into(), command, at)
+    }
+
+    /// Creates a schedule.
+    pub(crate) fn plan(
+        &self,
+        tenant: &Tenant,
+        id: Uuid,
+        spec: schedule::Spec,
+        at: &str,
+    ) -> Position {
+        let spec = Box::new(spec);
+        self.schedule(tenant, id, &schedule::Command::Create { id, spec }, at)
+    }
+
     pub(crate) fn request(&self, tenant: &Tenant, id: Uuid, at: &str) -> Position {
         self.decide(tenant, id, &Command::Request(Box::new(request())), at)
     }
@@ -263,6 +287,15 @@ pub(crate) fn spec() -> job::Spec {
         parent: None,
         unique: None,
     }
+}
+
+/// A schedule at every full hour, of which nothing else is said but `more`, the further fields of its JSON.
+pub(crate) fn hourly(more: &str) -> schedule::Spec {
+    let text = format!(
+        r#"{{"name":"nightly","job":{{"queue":"report","kind":"sum","payload":[ "\u0000" ]}},
+        "recurrence":{{"type":"cron","line":"0 * * * *","time_zone":"Europe/Berlin"}}{more}}}"#
+    );
+    serde_json::from_str(&text).expect("a spec")
 }
 
 /// So many attempts, with the same time between them.

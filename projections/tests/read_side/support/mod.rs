@@ -14,7 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 pub(crate) use self::journal::{
-    Journal, change, commit, json, name, request, retry, spec, text, time,
+    Journal, change, commit, hourly, json, name, request, retry, spec, text, time,
 };
 pub(crate) use self::postgres::{database, options_of};
 

@@ -1,0 +1,40 @@
+create table {table} (
+    tenant         text collate "C" not null,
+    id             uuid not null,
+    name           text collate "C" not null,
+    status         text collate "C" not null,
+    recurrence     text collate "C" not null,
+    line           text,
+    time_zone      text collate "C",
+    -- Queue, kind and labels are those of its jobs.
+    queue          text collate "C" not null,
+    kind           text collate "C" not null,
+    labels         jsonb not null,
+    spec           jsonb not null,
+    -- JSON of somebody else's making, as text: Postgres would look into it each time, and refuses what
+    -- is nested deeper than its stack.
+    payload        text,
+    standing       jsonb not null,
+    next_at        timestamptz,
+    last_fired_at  timestamptz,
+    last_job       uuid,
+    last_ended_job uuid,
+    last_outcome   text collate "C",
+    last_ended_at  timestamptz,
+    running        bigint not null,
+    queued         bigint not null,
+    failures       bigint not null,
+    fired          bigint not null,
+    skipped        bigint not null,
+    succeeded      bigint not null,
+    failed         bigint not null,
+    cancelled      bigint not null,
+    pause_cause    text collate "C",
+    pause_reason   text,
+    created_at     timestamptz not null,
+    changed_at     timestamptz not null,
+    version        bigint not null,
+    position       bigint not null,
+    principal      text collate "C" not null
+-- Room on each page, so that a row that is written at each of its times stays near.
+) with (fillfactor = 80)
