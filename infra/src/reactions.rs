@@ -1,8 +1,9 @@
-//! What the reactor needs of Postgres: its checkpoint.
+//! What the reactor needs of Postgres: its checkpoint, and when the schedules are due.
 
 use commands::journal::BoxError;
-use commands::reactions::Checkpoint;
-use domain::Position;
+use commands::reactions::{Checkpoint, DueSchedules, Loaded};
+use domain::schedule::Schedule;
+use domain::{Aggregate as _, Position, StreamId, Token};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use sqlx::PgPool;
@@ -10,6 +11,27 @@ use sqlx::PgPool;
 /// How far the journal has had its effects, in a table of one row.
 #[derive(Debug, Clone)]
 pub struct PostgresCheckpoint(pub PgPool);
+
+/// When the schedules are due, from the read model `schedule`.
+#[derive(Debug, Clone)]
+pub struct ReadSideSchedules(pub PgPool);
+
+impl DueSchedules for ReadSideSchedules {
+    fn load(&self) -> BoxFuture<'_, Result<Loaded, BoxError>> {
+        async {
+            let timetable = projections::schedule::timetable(&self.0).await?;
+            let next = timetable.schedules.into_iter().map(|(tenant, id, next)| {
+                let stream = StreamId::new(tenant, Schedule::CATEGORY, Token::from(id));
+                (stream, next)
+            });
+            Ok(Loaded {
+                position: timetable.position,
+                next: next.collect(),
+            })
+        }
+        .boxed()
+    }
+}
 
 impl Checkpoint for PostgresCheckpoint {
     fn load(&self) -> BoxFuture<'_, Result<Position, BoxError>> {

@@ -18,7 +18,7 @@ use domain::schedule::Schedule;
 use infra::SystemClock;
 use infra::dispatch::ReadSideJobs;
 use infra::office::PostgresOffice;
-use infra::reactions::PostgresCheckpoint;
+use infra::reactions::{PostgresCheckpoint, ReadSideSchedules};
 use infra::receipts::ReadSideReceipts;
 use infra::worker;
 use projections::live::Projector;
@@ -92,7 +92,7 @@ pub(super) async fn start(
             jobs: handlers.jobs.clone(),
             schedules: handlers.schedules.clone(),
             checkpoint: Arc::new(PostgresCheckpoint(connections.pool.clone())),
-            due: Arc::new(reactions::FromTheStart),
+            due: Arc::new(ReadSideSchedules(connections.pool.clone())),
             office: office(connections, Office::Reactor),
         });
         let stop = running.stop_roles.clone();

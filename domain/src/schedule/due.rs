@@ -23,6 +23,9 @@ const CAUGHT_UP_MAX: usize = 100;
 /// How many times may wait for the end of what runs.
 const QUEUED_MAX: usize = 100;
 
+/// How many runs of one schedule may not have ended: whoever has more has no workers.
+pub const RUNNING_MAX: usize = 1_000;
+
 /// The times between the last decision and now.
 struct Passed {
     /// The last of those that were missed.
@@ -111,6 +114,14 @@ impl Plan {
         self.fire(due, job, cause, due)
     }
 
+    /// Whether so many more runs may begin.
+    pub(super) fn check_room(&self, more: usize) -> Result<(), Refusal> {
+        match self.standing.running.len() + more > RUNNING_MAX {
+            true => Err(Refusal::TooManyRuns),
+            false => Ok(()),
+        }
+    }
+
     pub(super) fn backfill(&self, from: Timestamp, to: Timestamp) -> Result<Vec<Event>, Refusal> {
         let behind = from
             .checked_sub(SignedDuration::from_nanos(1))
@@ -119,6 +130,7 @@ impl Plan {
         if times.is_empty() || times.len() > BACKFILL_MAX {
             return Err(Refusal::BackfillRange);
         }
+        self.check_room(times.len())?;
         let fires = times
             .into_iter()
             .map(|due| self.fire_at(due, FireCause::Backfilled));
@@ -220,6 +232,7 @@ impl<'a> Decision<'a> {
                     .extend(superseded.map(|job| Event::Superseded { job }));
                 self.fire(due, cause);
             }
+            Overlap::Allow if self.running.len() >= RUNNING_MAX => self.skip(due),
             Overlap::Allow | Overlap::Skip | Overlap::Queue => self.fire(due, cause),
         }
     }

@@ -25,6 +25,7 @@ use uuid::Uuid;
 
 pub use self::business::*;
 pub use self::changes::*;
+pub use self::due::RUNNING_MAX;
 pub use self::fields::*;
 pub use self::recurrence::*;
 pub use self::standing::*;
@@ -123,6 +124,9 @@ pub enum Refusal {
     /// Too many times lie in the range, or none.
     #[error("must have from `1` to `{}` times in the range", BACKFILL_MAX)]
     BackfillRange,
+    /// Its jobs are enqueued and do not end.
+    #[error("may have `{}` runs that have not ended", RUNNING_MAX)]
+    TooManyRuns,
     /// It ends before it begins.
     #[error("must end after it starts")]
     EndsBeforeItStarts,
@@ -196,6 +200,7 @@ impl Aggregate for Schedule {
             }
             Command::Trigger { job } => {
                 let now = context.now();
+                plan.check_room(1)?;
                 Ok(vec![plan.fire(now, *job, FireCause::Triggered, now)])
             }
             Command::Backfill { from, to } => plan.backfill(*from, *to),

@@ -497,3 +497,25 @@ fn any_json() -> impl proptest::strategy::Strategy<Value = serde_json::Value> {
         ]
     })
 }
+
+#[test]
+fn a_schedule_whose_runs_do_not_end_fires_no_more_than_it_may_have() {
+    let full = || {
+        (0..RUNNING_MAX as u128).fold(schedule(""), |begun, number| {
+            let fired = Event::Fired {
+                due: time("09:00"),
+                job: Uuid::from_u128(number),
+                cause: FireCause::Triggered,
+                run_after: time("09:00"),
+            };
+            begun.happened("09:00", fired)
+        })
+    };
+    full()
+        .when(Command::Fire)
+        .then([skipped("10:00", 1, SkipCause::Overlap)]);
+    let (from, to) = (time("07:00"), time("08:00"));
+    for command in [Command::Trigger { job: ID }, Command::Backfill { from, to }] {
+        full().when(command).then_refused(Refusal::TooManyRuns);
+    }
+}
