@@ -7,7 +7,7 @@
 use domain::{
     Aggregate, Category, Commit, Entry, Position, RecordedEvent, StreamId, Timestamp, Token,
 };
-use domain::{assignment, job, queue};
+use domain::{assignment, batch, job, queue};
 use uuid::Uuid;
 
 use crate::model::{Poison, Reads};
@@ -32,6 +32,7 @@ enum Decoded {
     Assignment(assignment::Event),
     Job(job::Event),
     Queue(queue::Event),
+    Batch(batch::Event),
     /// Nobody asked for it to be decoded.
     Unread,
 }
@@ -40,13 +41,16 @@ enum Decoded {
 type Decoder = fn(&RecordedEvent) -> Result<Decoded, Poison>;
 
 /// Every category whose events are decoded.
-const DECODERS: [(Category, Decoder); 3] = [
+const DECODERS: [(Category, Decoder); 4] = [
     (assignment::Assignment::CATEGORY, |event| {
         decode(event, Decoded::Assignment)
     }),
     (job::Job::CATEGORY, |event| decode(event, Decoded::Job)),
     (queue::Queue::CATEGORY, |event| {
         decode(event, Decoded::Queue)
+    }),
+    (batch::Batch::CATEGORY, |event| {
+        decode(event, Decoded::Batch)
     }),
 ];
 
@@ -140,7 +144,7 @@ impl<'a> Fact<'a> {
     pub fn assignment(&self) -> Result<&'a assignment::Event, Poison> {
         match self.decoded()? {
             Decoded::Assignment(event) => Ok(event),
-            Decoded::Job(_) | Decoded::Queue(_) | Decoded::Unread => {
+            Decoded::Job(_) | Decoded::Queue(_) | Decoded::Batch(_) | Decoded::Unread => {
                 Err(Poison::new("event is of no assignment"))
             }
         }
@@ -153,7 +157,7 @@ impl<'a> Fact<'a> {
     pub fn job(&self) -> Result<&'a job::Event, Poison> {
         match self.decoded()? {
             Decoded::Job(event) => Ok(event),
-            Decoded::Assignment(_) | Decoded::Queue(_) | Decoded::Unread => {
+            Decoded::Assignment(_) | Decoded::Queue(_) | Decoded::Batch(_) | Decoded::Unread => {
                 Err(Poison::new("event is of no job"))
             }
         }
@@ -166,8 +170,21 @@ impl<'a> Fact<'a> {
     pub fn queue(&self) -> Result<&'a queue::Event, Poison> {
         match self.decoded()? {
             Decoded::Queue(event) => Ok(event),
-            Decoded::Assignment(_) | Decoded::Job(_) | Decoded::Unread => {
+            Decoded::Assignment(_) | Decoded::Job(_) | Decoded::Batch(_) | Decoded::Unread => {
                 Err(Poison::new("event is of no queue"))
+            }
+        }
+    }
+
+    /// The event of a batch.
+    ///
+    /// # Errors
+    /// When it could not be decoded.
+    pub fn batch(&self) -> Result<&'a batch::Event, Poison> {
+        match self.decoded()? {
+            Decoded::Batch(event) => Ok(event),
+            Decoded::Assignment(_) | Decoded::Job(_) | Decoded::Queue(_) | Decoded::Unread => {
+                Err(Poison::new("event is of no batch"))
             }
         }
     }

@@ -99,6 +99,7 @@ impl Model {
             Self::of::<crate::command::Model>(),
             Self::of::<crate::job::Model>(),
             Self::of::<crate::queue::Model>(),
+            Self::of::<crate::batch::Model>(),
         ]
     }
 

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use strum::{Display, EnumString, IntoStaticStr, VariantNames};
 use uuid::Uuid;
 
-use crate::job::{self, Template};
+use crate::job::Template;
 use crate::labels::Labels;
 use crate::{Json, Name};
 
@@ -62,15 +62,6 @@ pub struct Counts {
     pub dead: u32,
     /// Those that somebody ended undone.
     pub cancelled: u32,
-}
-
-/// The job that follows a batch, with an id of its own, so that it can be enqueued twice without harm.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct FollowUp {
-    /// Its id.
-    pub job: Uuid,
-    /// What is to be done.
-    pub spec: job::Spec,
 }
 
 /// How many jobs a batch has: up to [`JobCount::MAX`].

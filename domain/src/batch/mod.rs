@@ -29,13 +29,8 @@ use crate::{Aggregate, Category, Context, Timestamp};
 /// What may be asked of a batch.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
-    /// Begin it, under its own id, from which those of its jobs are made.
-    Open {
-        /// The batch's id.
-        id: Uuid,
-        /// What is said of it.
-        spec: Box<Spec>,
-    },
+    /// Begin it.
+    Open(Box<Spec>),
     /// Say how many jobs it has; there will be no more.
     Close {
         /// The number.
@@ -51,12 +46,7 @@ pub enum Command {
 #[strum(serialize_all = "snake_case")]
 pub enum Event {
     /// Jobs may be enqueued as its parts. It is closed already where the number of its jobs is said.
-    Opened {
-        /// The batch's id.
-        id: Uuid,
-        /// What was said of it.
-        spec: Box<Spec>,
-    },
+    Opened(Box<Spec>),
     /// It has so many jobs.
     Closed {
         /// The number.
@@ -66,9 +56,9 @@ pub enum Event {
     Completed {
         /// How they ended.
         counts: Counts,
-        /// What is to be enqueued now: whoever does so needs no other event.
+        /// The job that follows, so that whoever enqueues it ([`follow_up`]) needs no other event.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        follow_up: Option<Box<FollowUp>>,
+        on_complete: Option<Box<Template>>,
     },
 }
 
@@ -107,7 +97,6 @@ pub struct Batch {
 /// A batch that was opened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Entry {
-    id: Uuid,
     spec: Box<Spec>,
     closed: Option<JobCount>,
     is_completed: bool,
@@ -123,17 +112,14 @@ impl Aggregate for Batch {
     fn decide(&self, command: &Command, _context: &Context) -> Result<Vec<Event>, Refusal> {
         let Some(entry) = &self.entry else {
             return match command {
-                Command::Open { id, spec } => Ok(vec![Event::Opened {
-                    id: *id,
-                    spec: spec.clone(),
-                }]),
+                Command::Open(spec) => Ok(vec![Event::Opened(spec.clone())]),
                 Command::Close { .. } | Command::Complete(_) => Err(Refusal::Unknown),
             };
         };
         match command {
             // Whoever lost the answer, or broke off among the jobs, begins again.
-            Command::Open { spec, .. } if *spec == entry.spec => Ok(vec![]),
-            Command::Open { .. } => Err(Refusal::AlreadyOpened),
+            Command::Open(spec) if *spec == entry.spec => Ok(vec![]),
+            Command::Open(_) => Err(Refusal::AlreadyOpened),
             Command::Close { jobs } => match entry.closed {
                 None => Ok(vec![Event::Closed { jobs: *jobs }]),
                 Some(closed) if closed == *jobs => Ok(vec![]),
@@ -144,9 +130,8 @@ impl Aggregate for Batch {
     }
 
     fn evolve(&mut self, event: &Event, _at: Timestamp) {
-        if let Event::Opened { id, spec } = event {
+        if let Event::Opened(spec) = event {
             self.entry = Some(Entry {
-                id: *id,
                 spec: spec.clone(),
                 closed: spec.jobs,
                 is_completed: false,
@@ -154,7 +139,7 @@ impl Aggregate for Batch {
         }
         let Some(entry) = &mut self.entry else { return };
         match event {
-            Event::Opened { .. } => {}
+            Event::Opened(_) => {}
             Event::Closed { jobs } => entry.closed = Some(*jobs),
             Event::Completed { .. } => entry.is_completed = true,
         }
@@ -171,23 +156,21 @@ impl Entry {
         if ended < u64::from(jobs.get()) {
             return Err(Refusal::NotEnded { ended, jobs });
         }
-        let follow_up = self.spec.on_complete.as_deref();
-        let follow_up = follow_up.map(|template| Box::new(follow_up_of(self.id, template, counts)));
-        Ok(vec![Event::Completed { counts, follow_up }])
+        Ok(vec![Event::Completed {
+            counts,
+            on_complete: self.spec.on_complete.clone(),
+        }])
     }
 }
 
-/// The job that follows the completion of the batch `id`.
+/// The job that follows the completion of the batch `id`. Its id is made from the batch's, so that whoever
+/// enqueues it may do so twice. It is told the counts, unless the template has a payload.
 #[must_use]
-pub fn follow_up_of(id: Uuid, template: &Template, counts: Counts) -> FollowUp {
-    let mut template = template.clone();
+pub fn follow_up(id: Uuid, mut template: Template, counts: Counts) -> (Uuid, job::Spec) {
     let payload = || counts.payload(id);
     template.payload = Some(template.payload.unwrap_or_else(payload));
     template.labels = template.labels.with_id(&label(), id);
-    FollowUp {
-        job: Uuid::new_v5(&id, b"on_complete"),
-        spec: template.spec(None, None),
-    }
+    (Uuid::new_v5(&id, b"on_complete"), template.spec(None, None))
 }
 
 /// The id of the job at `index`, from 0, of those that came with the opening of the batch `id`.

@@ -19,13 +19,11 @@ fn spec() -> Spec {
 }
 
 fn open(spec: Spec) -> Command {
-    let spec = Box::new(spec);
-    Command::Open { id: ID, spec }
+    Command::Open(Box::new(spec))
 }
 
 fn opened(spec: Spec) -> Event {
-    let spec = Box::new(spec);
-    Event::Opened { id: ID, spec }
+    Event::Opened(Box::new(spec))
 }
 
 fn close(number: u32) -> Command {
@@ -45,8 +43,11 @@ fn counts(succeeded: u32, dead: u32, cancelled: u32) -> Counts {
 }
 
 fn completed(counts: Counts) -> Event {
-    let follow_up = None;
-    Event::Completed { counts, follow_up }
+    let on_complete = None;
+    Event::Completed {
+        counts,
+        on_complete,
+    }
 }
 
 fn template() -> Template {
@@ -151,28 +152,26 @@ fn nothing_happens_to_a_batch_that_was_never_opened() {
 }
 
 #[test]
-fn the_follow_up_stands_in_the_event_and_is_the_same_job_each_time() {
-    let with_follow_up = Spec {
+fn what_follows_stands_in_the_event_and_is_the_same_job_each_time() {
+    let on_complete = || Some(Box::new(template()));
+    let known = Spec {
         jobs: Some(jobs(1)),
-        on_complete: Some(Box::new(template())),
+        on_complete: on_complete(),
         ..spec()
     };
-    let follow_up = follow_up_of(ID, &template(), counts(1, 0, 0));
-    assert_eq!(
-        follow_up.job,
-        follow_up_of(ID, &template(), counts(0, 1, 0)).job
-    );
-    given::<Batch>([opened(with_follow_up)])
+    given::<Batch>([opened(known)])
         .when(Command::Complete(counts(1, 0, 0)))
         .then([Event::Completed {
             counts: counts(1, 0, 0),
-            follow_up: Some(Box::new(follow_up)),
+            on_complete: on_complete(),
         }]);
+    let job = |counts| follow_up(ID, template(), counts).0;
+    assert_eq!(job(counts(1, 0, 0)), job(counts(0, 1, 0)));
 }
 
 #[test]
 fn a_follow_up_names_its_batch_and_is_told_the_counts_unless_it_has_a_payload() {
-    let spec = follow_up_of(ID, &template(), counts(7, 2, 1)).spec;
+    let spec = follow_up(ID, template(), counts(7, 2, 1)).1;
     let payload = spec.payload.expect("the counts");
     assert_eq!(
         payload.get(),
@@ -188,7 +187,7 @@ fn a_follow_up_names_its_batch_and_is_told_the_counts_unless_it_has_a_payload() 
         payload: Some(own.clone()),
         ..template()
     };
-    let spec = follow_up_of(ID, &with_payload, counts(7, 2, 1)).spec;
+    let spec = follow_up(ID, with_payload, counts(7, 2, 1)).1;
     assert_eq!(spec.payload, Some(own));
 }
 
@@ -207,10 +206,7 @@ fn a_follow_up_that_has_all_the_labels_there_may_be_keeps_them() {
         labels: labels.clone(),
         ..template()
     };
-    assert_eq!(
-        follow_up_of(ID, &full, Counts::default()).spec.labels,
-        labels
-    );
+    assert_eq!(follow_up(ID, full, Counts::default()).1.labels, labels);
 }
 
 #[test]
@@ -221,7 +217,7 @@ fn jobs_of_a_batch_have_ids_of_their_own_that_never_change() {
     );
     let ids: std::collections::BTreeSet<_> = (0..1_000).map(|index| job_id(ID, index)).collect();
     assert_eq!(ids.len(), 1_000);
-    assert!(!ids.contains(&follow_up_of(ID, &template(), Counts::default()).job));
+    assert!(!ids.contains(&follow_up(ID, template(), Counts::default()).0));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The walls between tenants, behind the filter of every query.
 
+use domain::batch;
 use projections::analyst;
 use sqlx::postgres::PgPool;
 
@@ -14,6 +15,11 @@ async fn house() -> House {
         house.journal.enqueue(&owner, id(number), spec(), "09:00");
         let pause = domain::queue::Command::Pause { reason: None };
         house.journal.queue(&owner, "mail", &pause, "09:00");
+        let open = batch::Command::Open(Box::default());
+        let batch = id(number).into();
+        house
+            .journal
+            .handle::<batch::Batch>(&owner, batch, &open, "09:00");
     }
     drop({
         let running = house.run();
@@ -23,13 +29,14 @@ async fn house() -> House {
     house
 }
 
-const TABLES: [&str; 6] = [
+const TABLES: [&str; 7] = [
     "assignment",
     "assignment_event",
     "workload",
     "command",
     "job",
     "queue",
+    "batch",
 ];
 
 /// Which tenants a query without any filter sees.
