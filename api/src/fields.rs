@@ -107,6 +107,19 @@ impl Fields {
         all
     }
 
+    /// What `read` makes of what stands at `pointer`; its errors point there.
+    pub(crate) fn within<T>(
+        &mut self,
+        pointer: &str,
+        read: impl FnOnce(&mut Self) -> Option<T>,
+    ) -> Option<T> {
+        let mut inside = Self::default();
+        let value = read(&mut inside);
+        let errors = inside.0.into_iter().map(|error| error.within(pointer));
+        self.0.extend(errors);
+        value
+    }
+
     /// What was built, if no field broke a rule.
     pub(crate) fn finish<T>(self, built: Option<T>) -> Result<T, ApiError> {
         match built {

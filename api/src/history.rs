@@ -5,8 +5,11 @@
 
 use std::str::FromStr;
 
+use axum::response::Response;
 use commands::Journal;
-use domain::{Commit, EventPosition, Position, RecordedEvent, StreamId, Timestamp};
+use domain::{
+    Aggregate, Commit, EventPosition, Position, RecordedEvent, StreamId, Timestamp, Token,
+};
 use futures_util::TryStreamExt as _;
 use projections::assignment_event::EventRow;
 use serde::Serialize;
@@ -14,7 +17,9 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::app::App;
 use crate::problem::ApiError;
+use crate::reads::{Asked, at};
 
 /// An event of an aggregate, with everything that is known of it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -92,8 +97,34 @@ pub(crate) struct StreamCursor(EventPosition);
 #[error("must be a cursor that this list has given")]
 pub(crate) struct InvalidStreamCursor;
 
+/// A page of the history of the aggregate `id` of the caller's tenant, which is called `what`.
+pub(crate) async fn history_of<A: Aggregate>(
+    app: &App,
+    asked: Asked,
+    id: Token,
+    what: &'static str,
+) -> Result<Response, ApiError> {
+    let Asked {
+        caller, mut params, ..
+    } = asked;
+    let limit = params.limit();
+    let after: Option<StreamCursor> = params.cursor(str::parse)?;
+    params.finish()?;
+    let stream = StreamId::new(caller.tenant().clone(), A::CATEGORY, id);
+    let page = read(&*app.journal, &stream, after, limit as usize).await?;
+    let last = page.items.last().map(|event| event.position.parse());
+    match last {
+        Some(last) => {
+            let position = last.map_or(Position::START, |event: EventPosition| event.position);
+            Ok(at(position, page))
+        }
+        None if after.is_none() => Err(ApiError::NotFound(what)),
+        None => Ok(at(Position::START, page)),
+    }
+}
+
 /// At most `limit` events of `stream` behind `after`.
-pub(crate) async fn read(
+async fn read(
     journal: &dyn Journal,
     stream: &StreamId,
     after: Option<StreamCursor>,

@@ -23,17 +23,21 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 use crate::app::App;
 use crate::params::POSITION_MAX;
 use crate::problem::{self, FieldError, Problem};
-use crate::routes::{Access, BULK, CLAIM, ROUTES, Route, Routes};
+use crate::routes::{
+    Access, BULK, CANCEL_BATCH, CLAIM, CLOSE_BATCH, JOBS_OF_BATCH, RETRY_BATCH, ROUTES, Route,
+    Routes,
+};
 use crate::texts::ID_PATTERN;
 
 /// Verbs whose body may be left out: nothing in it is required.
-const OPTIONAL_BODIES: [&str; 8] = [
+const OPTIONAL_BODIES: [&str; 9] = [
     "/requeue",
     "/start",
     "/resume",
     "/close",
     "/reopen",
     "/cancel",
+    "/retry",
     "/configure",
     "/pause",
 ];
@@ -71,6 +75,10 @@ pub(crate) fn preamble() -> OpenApi {
             tag(
                 "jobs",
                 "work for programs, handed out to one worker at a time",
+            ),
+            tag(
+                "batches",
+                "jobs that belong together, and what follows when all have ended",
             ),
             tag("queues", "how jobs are handed out, and how many wait"),
             tag("batch", "many commands in one request"),
@@ -159,6 +167,7 @@ fn complete(row: &Route, operation: &mut Operation) {
     }
     if let Some(RefOr::T(body)) = &mut operation.request_body
         && OPTIONAL_BODIES.iter().any(|verb| row.path.ends_with(verb))
+        && row.path != CLOSE_BATCH
     {
         body.required = Some(Required::False);
     }
@@ -210,11 +219,17 @@ fn operation_id(row: &Route) -> String {
 
 /// Whether it changes one aggregate and is answered with a receipt.
 fn is_command(row: &Route) -> bool {
-    let of_aggregates = ["/v1/assignments", "/v1/jobs", "/v1/queues"];
+    let of_aggregates = ["/v1/assignments", "/v1/jobs", "/v1/batches", "/v1/queues"];
     row.method == "POST"
         && of_aggregates.iter().any(|path| row.path.starts_with(path))
         && !is_of_worker(row)
-        && row.path != BULK
+        && !is_bulk(row)
+        && row.path != JOBS_OF_BATCH
+}
+
+/// Whether it changes whatever it finds by the read models.
+fn is_bulk(row: &Route) -> bool {
+    [BULK, CANCEL_BATCH, RETRY_BATCH].contains(&row.path)
 }
 
 /// Whether a worker gets or keeps jobs by it.
@@ -227,12 +242,13 @@ fn is_read(row: &Route) -> bool {
     let of_models = [
         "/v1/assignments",
         "/v1/jobs",
+        "/v1/batches",
         "/v1/queues",
         "/v1/workers",
         "/v1/workload",
         "/v1/positions",
     ];
-    let is_query = row.method == "GET" || row.path == BULK;
+    let is_query = row.method == "GET" || is_bulk(row);
     is_query && of_models.iter().any(|path| row.path.starts_with(path))
 }
 
@@ -281,7 +297,7 @@ fn statuses(row: &Route) -> Vec<(&'static str, &'static str)> {
             "the read side did not get as far as was asked in time",
         ));
     }
-    if is_of_worker(row) || row.path == BULK {
+    if is_of_worker(row) || is_bulk(row) {
         statuses.push(("422", "a field breaks a rule"));
     }
     if row.path.ends_with("/heartbeat") {
@@ -291,8 +307,15 @@ fn statuses(row: &Route) -> Vec<(&'static str, &'static str)> {
         statuses.push(("409", "a replay of this name is running"));
         statuses.push(("422", "a field breaks a rule"));
     }
-    let limited = ["/v1/replays", "/v1/events", "/v1/commands", CLAIM];
-    if limited.contains(&row.path) {
+    let limited = [
+        "/v1/replays",
+        "/v1/events",
+        "/v1/commands",
+        "/v1/batches",
+        JOBS_OF_BATCH,
+        CLAIM,
+    ];
+    if limited.contains(&row.path) && row.method == "POST" || row.path == "/v1/events" {
         statuses.push(("429", "there are as many as the limit"));
     }
     statuses

@@ -203,6 +203,14 @@ impl FieldError {
             rule: rule.to_string(),
         }
     }
+
+    /// The same field, of a body that stands at `pointer` of another one.
+    pub(crate) fn within(mut self, pointer: &str) -> Self {
+        if let Some(inside) = &mut self.pointer {
+            inside.insert_str(0, pointer);
+        }
+        self
+    }
 }
 
 impl ApiError {

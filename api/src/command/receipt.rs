@@ -47,10 +47,19 @@ impl From<Receipt> for ReceiptBody {
 
 /// The answer with `receipt`; `created` is the path of all that are like what was brought about.
 pub(crate) fn answer(receipt: Receipt, created: Option<&str>) -> Response {
+    answer_as(receipt, created, |receipt| receipt)
+}
+
+/// The same, where more is to be said than the receipt does.
+pub(crate) fn answer_as<T: Serialize>(
+    receipt: Receipt,
+    created: Option<&str>,
+    answer: impl FnOnce(ReceiptBody) -> T,
+) -> Response {
     let created = created.filter(|_| !receipt.unchanged);
     let location = created.map(|path| format!("{path}/{}", receipt.id));
     let (version, position) = (receipt.version, receipt.position.0);
-    let body = serde_json::to_vec(&ReceiptBody::from(receipt));
+    let body = serde_json::to_vec(&answer(ReceiptBody::from(receipt)));
     let body = body.expect("a receipt has only text and numbers");
     let mut response = Response::new(Bytes::from(body).into());
     if created.is_some() {

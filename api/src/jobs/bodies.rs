@@ -221,6 +221,16 @@ pub(crate) struct ParentBody {
     pub(crate) id: TokenText,
 }
 
+impl ParentBody {
+    /// The batch of this id.
+    pub(crate) fn of_batch(id: Uuid) -> Self {
+        Self {
+            kind: "batch".to_owned(),
+            id: TokenText(id.to_string()),
+        }
+    }
+}
+
 impl Body for EnqueueJob {
     type Target = Job;
     const COMMAND: &'static str = "job.enqueue";
@@ -325,7 +335,7 @@ pub(super) fn attempt(number: i64, fields: &mut Fields) -> Option<u32> {
 }
 
 /// Any JSON, or none.
-fn any_json() -> Object {
+pub(crate) fn any_json() -> Object {
     ObjectBuilder::new()
         .schema_type(SchemaType::AnyValue)
         .description(Some(

@@ -6,15 +6,15 @@
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
+use domain::Token;
 use domain::job::{Job, Parent, Priority, Status};
-use domain::{Aggregate as _, EventPosition, Position, StreamId, Token};
 use projections::job::{self, Filter, Sort};
 use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::views::{JobList, JobView, WorkerList};
 use crate::app::App;
-use crate::history::{HistoryList, StreamCursor, read};
+use crate::history::{HistoryList, history_of};
 use crate::params::Params;
 use crate::problem::ApiError;
 use crate::reads::{Asked, at, at_version};
@@ -116,24 +116,7 @@ async fn history(
     Path(id): Path<String>,
     asked: Asked,
 ) -> Result<Response, ApiError> {
-    let Asked {
-        caller, mut params, ..
-    } = asked;
-    let id = job_id(&id)?;
-    let limit = params.limit();
-    let after: Option<StreamCursor> = params.cursor(str::parse)?;
-    params.finish()?;
-    let stream = StreamId::new(caller.tenant().clone(), Job::CATEGORY, Token::from(id));
-    let page = read(&*app.journal, &stream, after, limit as usize).await?;
-    let last = page.items.last().map(|event| event.position.parse());
-    match last {
-        Some(last) => {
-            let position = last.map_or(Position::START, |event: EventPosition| event.position);
-            Ok(at(position, page))
-        }
-        None if after.is_none() => Err(ApiError::NotFound("job")),
-        None => Ok(at(Position::START, page)),
-    }
+    history_of::<Job>(&app, asked, job_id(&id)?.into(), "job").await
 }
 
 /// Who has running jobs.

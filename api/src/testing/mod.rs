@@ -180,6 +180,7 @@ impl Service {
             assignments: handler(&journal, &clock),
             jobs,
             queues: handler(&journal, &clock),
+            batches: Arc::new(handler(&journal, &clock)),
             dispatch: Arc::new(dispatcher.clone()),
             journal: Arc::new(journal.clone()),
             feed: Arc::new(feed.clone()),
