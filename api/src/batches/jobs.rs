@@ -50,7 +50,10 @@ async fn jobs(
     let stream = StreamId::new(caller.tenant().clone(), Batch::CATEGORY, batch.into());
     let journal = Arc::clone(&app.journal);
     let mut commits = journal.read_stream(&stream, Position::START);
-    commits.try_next().await?.ok_or(ApiError::NotFound("batch"))?;
+    commits
+        .try_next()
+        .await?
+        .ok_or(ApiError::NotFound("batch"))?;
     let sort = Sort::JobsOf { batch, key };
     answer_lines(app, caller, exchange, &headers, request, sort)
 }

@@ -2,6 +2,7 @@
 //! database here and answer 503; they are tested from the root, over a real one.
 
 mod access;
+mod batches;
 mod commands;
 mod exchange;
 mod jobs;

@@ -14,6 +14,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
+use super::batches::{Known, Looked};
 use super::effects::{self, NotNow};
 use super::timetable::Timetable;
 use super::{Ended, Parts, Reaction, react};
@@ -44,6 +45,7 @@ pub(super) struct Term {
     saved_at: Instant,
     entries: ReadyChunks<BoxStream<'static, Entry>>,
     timetable: Timetable,
+    batches: Known,
     firing: JoinSet<(StreamId, Result<Option<Timestamp>, NotNow>)>,
 }
 
@@ -53,6 +55,8 @@ struct Chunk {
     is_saved: bool,
     /// The schedules that something happened to, each with its next time.
     moved: Vec<(StreamId, Option<Timestamp>)>,
+    /// The batches that were looked at.
+    looked: Vec<Looked>,
 }
 
 impl Term {
@@ -73,6 +77,7 @@ impl Term {
             saved_at: Instant::now(),
             entries: entries.ready_chunks(ENTRIES_MAX),
             timetable,
+            batches: Known::default(),
             firing: JoinSet::new(),
         })
     }
@@ -108,15 +113,16 @@ impl Term {
     }
 
     /// Carries out what follows from `entries`.
-    fn work(&self, entries: Vec<Entry>) -> BoxFuture<'static, Result<Chunk, Ended>> {
+    fn work(&mut self, entries: Vec<Entry>) -> BoxFuture<'static, Result<Chunk, Ended>> {
         let parts = self.parts.clone();
         let checkpoint = self.checkpoint;
         let is_time = self.saved_at.elapsed() >= SAVED_EVERY;
+        let position = entries.last().map_or(checkpoint, Entry::position);
+        let (mut reactions, touched) = sorted(&entries, checkpoint);
+        let is_saved = is_time || !reactions.is_empty();
+        self.batches.leave_due(&mut reactions);
         async move {
-            let position = entries.last().map_or(checkpoint, Entry::position);
-            let (reactions, touched) = sorted(&entries, checkpoint);
-            let is_saved = is_time || !reactions.is_empty();
-            carry_out_all(&parts, reactions).await?;
+            let looked = carry_out_all(&parts, reactions).await?;
             if is_saved && position > checkpoint {
                 let saved = parts.checkpoint.save(position).await;
                 saved.map_err(Ended::Save)?;
@@ -130,6 +136,7 @@ impl Term {
                 position,
                 is_saved,
                 moved: nexts.try_collect().await.map_err(Ended::Effect)?,
+                looked,
             })
         }
         .boxed()
@@ -140,6 +147,7 @@ impl Term {
         if chunk.is_saved {
             self.saved_at = Instant::now();
         }
+        self.batches.take(chunk.looked);
         for (schedule, next) in chunk.moved {
             self.timetable.set(schedule, next);
         }
@@ -207,19 +215,21 @@ fn sorted(entries: &[Entry], checkpoint: Position) -> (Vec<Reaction>, HashSet<St
     (reactions, touched)
 }
 
-/// In order for each schedule, and side by side for all of them.
-async fn carry_out_all(parts: &Parts, reactions: Vec<Reaction>) -> Result<(), Ended> {
+/// In order for each schedule and each batch, and side by side for all of them.
+async fn carry_out_all(parts: &Parts, reactions: Vec<Reaction>) -> Result<Vec<Looked>, Ended> {
     let mut lanes: HashMap<StreamId, Vec<Reaction>> = HashMap::new();
     for reaction in reactions {
         let lane = lanes.entry(reaction.about.clone()).or_default();
         lane.push(reaction);
     }
-    let lanes = stream::iter(lanes.into_values().map(Ok));
-    let carried_out = lanes.try_for_each_concurrent(CONCURRENT_MAX, |lane| async {
+    let lanes = lanes.into_values().map(|lane| async {
+        let mut looked = None;
         for reaction in lane {
-            effects::carry_out(parts, reaction).await?;
+            looked = effects::carry_out(parts, reaction).await?.or(looked);
         }
-        Ok(())
+        Ok(looked)
     });
-    carried_out.await.map_err(Ended::Effect)
+    let looked = stream::iter(lanes).buffer_unordered(CONCURRENT_MAX);
+    let looked = looked.try_filter_map(async |looked| Ok(looked));
+    looked.try_collect().await.map_err(Ended::Effect)
 }

@@ -110,15 +110,6 @@ impl Standing {
             None => 0,
         }
     }
-
-    /// How its jobs ended, where all of them have.
-    #[must_use]
-    pub fn completion(&self) -> Option<Counts> {
-        let jobs = self.batch.jobs?;
-        let ended = self.progress.ended;
-        let is_over = self.progress.open() == 0 && ended.ended() >= jobs.get().into();
-        is_over.then_some(ended)
-    }
 }
 
 impl FromStr for Sort {
