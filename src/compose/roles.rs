@@ -134,11 +134,7 @@ impl Running {
             handlers,
             side,
         } = serving;
-        let Handlers {
-            jobs,
-            schedules: _,
-            batches,
-        } = handlers;
+        let Handlers { jobs, batches, .. } = handlers;
         self.address = Some(
             listener
                 .local_addr()

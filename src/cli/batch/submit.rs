@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::Args;
 use domain::job::Priority;
-use futures_util::{Stream, StreamExt as _, stream};
+use futures_util::{StreamExt as _, stream};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
@@ -140,7 +140,12 @@ async fn send(
     args: &SubmitArgs,
     console: &Console,
 ) -> anyhow::Result<Outcome> {
-    let (lines, read) = read(&args.file, args.defaults())?;
+    let (sender, receiver) = mpsc::channel(WAITING_MAX);
+    let reading = read(&args.file, args.defaults(), sender)?;
+    let lines = stream::unfold(receiver, |mut receiver| async {
+        let line = receiver.recv().await?;
+        Some((Ok::<_, Infallible>(line), receiver))
+    });
     let path = ["v1", "batches", id, "jobs"];
     let response = client.post_lines(&path, Some(key), lines).await?;
     let mut answer = response.bytes_stream();
@@ -152,7 +157,7 @@ async fn send(
             outcome.take(&line, console)?;
         }
     }
-    let sent = read.await.context("read the jobs")??;
+    let sent = reading.await.context("read the jobs")??;
     let answered = outcome.enqueued + outcome.refused;
     anyhow::ensure!(
         answered == sent || outcome.refused > 0,
@@ -161,22 +166,19 @@ async fn send(
     Ok(outcome)
 }
 
-/// The lines of `file` with `defaults` in them, and the task that reads them, which counts them.
+/// Reads the lines of `file` into `lines`, with `defaults` in them, in a task that counts them.
 fn read(
     file: &Path,
     defaults: Map<String, Value>,
-) -> anyhow::Result<(
-    impl Stream<Item = Result<Vec<u8>, Infallible>> + Send + 'static,
-    JoinHandle<anyhow::Result<u64>>,
-)> {
+    lines: mpsc::Sender<Vec<u8>>,
+) -> anyhow::Result<JoinHandle<anyhow::Result<u64>>> {
     let input: Box<dyn Read + Send> = if file == Path::new("-") {
         Box::new(std::io::stdin())
     } else {
         let opened = File::open(file);
         Box::new(opened.with_context(|| format!("open `{}`", file.display()))?)
     };
-    let (sender, receiver) = mpsc::channel(WAITING_MAX);
-    let reading = tokio::task::spawn_blocking(move || {
+    Ok(tokio::task::spawn_blocking(move || {
         let mut number = 0;
         for line in BufReader::new(input).lines() {
             let line = line.context("read a line")?;
@@ -186,17 +188,12 @@ fn read(
             number += 1;
             let job = with_defaults(&line, &defaults);
             let job = job.with_context(|| format!("read job `{number}`"))?;
-            if sender.blocking_send(job).is_err() {
+            if lines.blocking_send(job).is_err() {
                 break;
             }
         }
         Ok(number)
-    });
-    let lines = stream::unfold(receiver, |mut receiver| async {
-        let line = receiver.recv().await?;
-        Some((Ok(line), receiver))
-    });
-    Ok((lines, reading))
+    }))
 }
 
 /// The line as it is sent: whatever it does not say itself from `defaults`.
