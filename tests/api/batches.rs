@@ -183,7 +183,7 @@ async fn the_command_line_submits_watches_and_cancels_batches() -> TestResult {
 
     // Lines without a queue are refused, and the batch goes on under its key.
     let refused = submit(&["--key", "try"])?;
-    assert_eq!(refused.status.code(), Some(3), "{}", text(&refused.stderr));
+    assert_eq!(refused.status.code(), Some(2), "{}", text(&refused.stderr));
     let mended = submit(&["--key", "try", "--queue", "cli-mended"])?;
     assert!(mended.status.success(), "{}", text(&mended.stderr));
     let mended: Value = serde_json::from_slice(&mended.stdout)?;
