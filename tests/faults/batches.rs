@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::batches::{completed, events_of, follow_up, work_off};
+use crate::support::batches::{completed, events_of, follow_up, open, work_off};
 use crate::support::{Dice, TestResult, Up};
 
 const KILLS: usize = 4;
@@ -32,8 +32,8 @@ async fn a_batch_completes_once_and_is_followed_by_one_job_whenever_the_program_
             "defaults": {"queue": queue, "kind": "send"}, "jobs": jobs,
             "on_complete": {"queue": "after", "kind": "summary"},
         });
-        let opened = api.post("/v1/batches", &body).await?.is(201);
-        batches.push(opened.receipt()?.id);
+        let (id, _) = open(&api, &body).await?;
+        batches.push(id);
         work_off(&api, &queue, JOBS as usize).await?;
         tokio::time::sleep(Duration::from_micros(dice.below(KILLED_WITHIN_US))).await;
         up = Up::on_address(up.kill()?, &listen)?;

@@ -11,6 +11,15 @@ const CLAIMED_MAX: usize = 200;
 /// How long a claim waits for a job that is there.
 const WAIT_MS: u64 = 5_000;
 
+/// Opens a batch: its id, and the position of the last of its jobs.
+pub(crate) async fn open(api: &Api, body: &Value) -> TestResult<(String, u64)> {
+    let receipt = api.post("/v1/batches", body).await?.is(201).json()?;
+    let jobs = body["jobs"].as_array().map_or(0, Vec::len);
+    anyhow::ensure!(receipt["jobs"] == jobs, "{receipt}");
+    let id = receipt["id"].as_str().context("an id")?.to_owned();
+    Ok((id, receipt["position"].as_u64().context("a position")?))
+}
+
 /// Claims `count` jobs of `queue` and reports on each: it fails for ever where its payload says so.
 pub(crate) async fn work_off(api: &Api, queue: &str, count: usize) -> TestResult {
     let mut done = 0;
