@@ -9,6 +9,7 @@ use std::time::Duration;
 use commands::dispatch::Dispatch;
 use commands::{Clock, Feed, Handler, Journal};
 use domain::assignment::Assignment;
+use domain::batch::Batch;
 use domain::job::Job;
 use domain::queue::Queue;
 use domain::schedule::Schedule;
@@ -32,6 +33,8 @@ pub struct Parts {
     pub queues: Handler<Queue>,
     /// Carries out commands on schedules; the reactor's own, so that both know what the other did.
     pub schedules: Arc<Handler<Schedule>>,
+    /// Carries out commands on batches; the reactor's own, so that both know what the other did.
+    pub batches: Arc<Handler<Batch>>,
     /// Hands out jobs.
     pub dispatch: Arc<dyn Dispatch>,
     /// The log.
@@ -74,6 +77,9 @@ struct Inner {
 pub struct Limits {
     /// Bytes of one command's body, and of one line of a batch: the journal takes 1 MiB a commit.
     pub body_bytes_max: usize,
+    /// Bytes of the body that opens a batch with its jobs: 800 for each of 10,000. Whoever has more sends
+    /// them as a stream, of which only what is carried out is held.
+    pub batch_bytes_max: usize,
     /// Commands in one batch: a client that has more sends another, and can tell how far it came.
     pub batch_lines_max: usize,
     /// Commands of one batch that are carried out at the same time: what fills a group commit.
@@ -211,6 +217,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             body_bytes_max: 1024 * 1024,
+            batch_bytes_max: 8 * 1024 * 1024,
             batch_lines_max: 10_000,
             batch_in_flight_max: 4_000,
             batches_max: 32,

@@ -24,24 +24,6 @@ impl Fields {
             .ok()
     }
 
-    /// What `read` makes of a part of the body that stands at `pointer`: the pointers of its errors begin
-    /// with it.
-    pub(crate) fn within<T>(
-        &mut self,
-        pointer: &str,
-        read: impl FnOnce(&mut Self) -> Option<T>,
-    ) -> Option<T> {
-        let mut inner = Self::default();
-        let built = read(&mut inner);
-        for mut error in inner.0 {
-            if let Some(inside) = &mut error.pointer {
-                inside.insert_str(0, pointer);
-            }
-            self.0.push(error);
-        }
-        built
-    }
-
     /// A text that must be there, in the domain's type for it.
     pub(crate) fn text<T>(&mut self, pointer: &str, text: impl Into<String>) -> Option<T>
     where
@@ -123,6 +105,19 @@ impl Fields {
             });
         }
         all
+    }
+
+    /// What `read` makes of what stands at `pointer`; its errors point there.
+    pub(crate) fn within<T>(
+        &mut self,
+        pointer: &str,
+        read: impl FnOnce(&mut Self) -> Option<T>,
+    ) -> Option<T> {
+        let mut inside = Self::default();
+        let value = read(&mut inside);
+        let errors = inside.0.into_iter().map(|error| error.within(pointer));
+        self.0.extend(errors);
+        value
     }
 
     /// What was built, if no field broke a rule.

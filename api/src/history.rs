@@ -7,7 +7,9 @@ use std::str::FromStr;
 
 use axum::response::Response;
 use commands::Journal;
-use domain::{Commit, EventPosition, Position, RecordedEvent, StreamId, Timestamp};
+use domain::{
+    Aggregate, Commit, EventPosition, Position, RecordedEvent, StreamId, Timestamp, Token,
+};
 use futures_util::TryStreamExt as _;
 use projections::assignment_event::EventRow;
 use serde::Serialize;
@@ -15,9 +17,9 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::params::Params;
+use crate::app::App;
 use crate::problem::ApiError;
-use crate::reads::at;
+use crate::reads::{Asked, at};
 
 /// An event of an aggregate, with everything that is known of it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -95,17 +97,21 @@ struct StreamCursor(EventPosition);
 #[error("must be a cursor that this list has given")]
 struct InvalidStreamCursor;
 
-/// The page of the history of the caller's `stream` that was asked for; `what` is its aggregate, in words.
-pub(crate) async fn page(
-    journal: &dyn Journal,
-    stream: &StreamId,
-    mut params: Params,
+/// A page of the history of the aggregate `id` of the caller's tenant, which is called `what`.
+pub(crate) async fn history_of<A: Aggregate>(
+    app: &App,
+    asked: Asked,
+    id: Token,
     what: &'static str,
 ) -> Result<Response, ApiError> {
+    let Asked {
+        caller, mut params, ..
+    } = asked;
     let limit = params.limit();
     let after: Option<StreamCursor> = params.cursor(str::parse)?;
     params.finish()?;
-    let page = read(journal, stream, after, limit as usize).await?;
+    let stream = StreamId::new(caller.tenant().clone(), A::CATEGORY, id);
+    let page = read(&*app.journal, &stream, after, limit as usize).await?;
     let last = page.items.last().map(|event| event.position.parse());
     match last {
         Some(last) => {

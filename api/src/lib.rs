@@ -13,6 +13,7 @@ pub mod app;
 mod assignments;
 pub mod auth;
 mod batch;
+mod batches;
 mod body;
 mod command;
 mod events;
@@ -83,6 +84,11 @@ fn all(app: Option<App>) -> Routes {
         schedules::queries::add,
         schedules::next::add,
         batch::add,
+        batches::open::add,
+        batches::jobs::add,
+        batches::commands::add,
+        batches::all::add,
+        batches::queries::add,
         workload::add,
         events::add,
         replays::add,

@@ -23,17 +23,21 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 use crate::app::App;
 use crate::params::POSITION_MAX;
 use crate::problem::{self, FieldError, Problem};
-use crate::routes::{Access, BULK, CLAIM, PREVIEW, ROUTES, Route, Routes};
+use crate::routes::{
+    Access, BULK, CANCEL_BATCH, CLAIM, CLOSE_BATCH, JOBS_OF_BATCH, PREVIEW, RETRY_BATCH, ROUTES,
+    Route, Routes,
+};
 use crate::texts::ID_PATTERN;
 
 /// Verbs whose body may be left out: nothing in it is required.
-const OPTIONAL_BODIES: [&str; 9] = [
+const OPTIONAL_BODIES: [&str; 10] = [
     "/requeue",
     "/start",
     "/resume",
     "/close",
     "/reopen",
     "/cancel",
+    "/retry",
     "/configure",
     "/pause",
     "/trigger",
@@ -72,6 +76,10 @@ pub(crate) fn preamble() -> OpenApi {
             tag(
                 "jobs",
                 "work for programs, handed out to one worker at a time",
+            ),
+            tag(
+                "batches",
+                "jobs that belong together, and what follows when all have ended",
             ),
             tag("queues", "how jobs are handed out, and how many wait"),
             tag("schedules", "jobs that are enqueued again and again"),
@@ -163,6 +171,7 @@ fn complete(row: &Route, operation: &mut Operation) {
     }
     if let Some(RefOr::T(body)) = &mut operation.request_body
         && OPTIONAL_BODIES.iter().any(|verb| row.path.ends_with(verb))
+        && row.path != CLOSE_BATCH
     {
         body.required = Some(Required::False);
     }
@@ -214,11 +223,23 @@ fn operation_id(row: &Route) -> String {
 
 /// Whether it changes one aggregate and is answered with a receipt.
 fn is_command(row: &Route) -> bool {
-    let of_aggregates = ["/v1/assignments", "/v1/jobs", "/v1/queues", "/v1/schedules"];
+    let of_aggregates = [
+        "/v1/assignments",
+        "/v1/jobs",
+        "/v1/batches",
+        "/v1/queues",
+        "/v1/schedules",
+    ];
     row.method != "GET"
         && of_aggregates.iter().any(|path| row.path.starts_with(path))
         && !is_of_worker(row)
-        && ![BULK, PREVIEW].contains(&row.path)
+        && !is_bulk(row)
+        && ![JOBS_OF_BATCH, PREVIEW].contains(&row.path)
+}
+
+/// Whether it changes whatever it finds by the read models.
+fn is_bulk(row: &Route) -> bool {
+    [BULK, CANCEL_BATCH, RETRY_BATCH].contains(&row.path)
 }
 
 /// Whether a worker gets or keeps jobs by it.
@@ -231,13 +252,14 @@ fn is_read(row: &Route) -> bool {
     let of_models = [
         "/v1/assignments",
         "/v1/jobs",
+        "/v1/batches",
         "/v1/queues",
         "/v1/schedules",
         "/v1/workers",
         "/v1/workload",
         "/v1/positions",
     ];
-    let is_query = row.method == "GET" || row.path == BULK;
+    let is_query = row.method == "GET" || is_bulk(row);
     is_query && of_models.iter().any(|path| row.path.starts_with(path))
 }
 
@@ -286,7 +308,7 @@ fn statuses(row: &Route) -> Vec<(&'static str, &'static str)> {
             "the read side did not get as far as was asked in time",
         ));
     }
-    if is_of_worker(row) || [BULK, PREVIEW].contains(&row.path) {
+    if is_of_worker(row) || is_bulk(row) || row.path == PREVIEW {
         statuses.push(("422", "a field breaks a rule"));
     }
     if row.path.ends_with("/heartbeat") {
@@ -296,8 +318,15 @@ fn statuses(row: &Route) -> Vec<(&'static str, &'static str)> {
         statuses.push(("409", "a replay of this name is running"));
         statuses.push(("422", "a field breaks a rule"));
     }
-    let limited = ["/v1/replays", "/v1/events", "/v1/commands", CLAIM];
-    if limited.contains(&row.path) {
+    let limited = [
+        "/v1/replays",
+        "/v1/events",
+        "/v1/commands",
+        "/v1/batches",
+        JOBS_OF_BATCH,
+        CLAIM,
+    ];
+    if limited.contains(&row.path) && row.method == "POST" || row.path == "/v1/events" {
         statuses.push(("429", "there are as many as the limit"));
     }
     statuses

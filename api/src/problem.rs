@@ -4,6 +4,8 @@
 //! is written by [`crate::exchange`], which knows the request's path and id and also gives this shape
 //! to whatever the framework itself refuses.
 
+mod field_error;
+
 use std::borrow::Cow;
 
 use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -15,6 +17,7 @@ use domain::{Position, Refusal};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use self::field_error::FieldError;
 use crate::auth::TokenError;
 
 /// What every `type` begins with.
@@ -28,22 +31,6 @@ const RETRY_AFTER_S: u64 = 1;
 
 /// Any error's underlying cause.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-/// One field or parameter that breaks a rule.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct FieldError {
-    /// Where in the body, as a JSON pointer (RFC 6901).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, example = "/title")]
-    pub pointer: Option<String>,
-    /// Which parameter of path, query or header.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub parameter: Option<String>,
-    /// What it must be.
-    #[schema(example = "must not be blank")]
-    pub rule: String,
-}
 
 /// Problem details, RFC 9457.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -182,28 +169,6 @@ pub(crate) struct Kind {
 /// What the handler leaves for [`crate::exchange`] to write.
 #[derive(Debug, Clone)]
 pub(crate) struct Draft(Box<Problem>);
-
-impl FieldError {
-    /// A field of the body.
-    #[must_use]
-    pub fn field(pointer: impl Into<String>, rule: impl ToString) -> Self {
-        Self {
-            pointer: Some(pointer.into()),
-            parameter: None,
-            rule: rule.to_string(),
-        }
-    }
-
-    /// A parameter of path, query or header.
-    #[must_use]
-    pub fn parameter(name: impl Into<String>, rule: impl ToString) -> Self {
-        Self {
-            pointer: None,
-            parameter: Some(name.into()),
-            rule: rule.to_string(),
-        }
-    }
-}
 
 impl ApiError {
     /// One parameter that is not of its form.

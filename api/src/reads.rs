@@ -77,6 +77,12 @@ impl FromRequestParts<App> for Asked {
 }
 
 impl App {
+    /// Waits until the read side has everything that the journal has now.
+    pub(crate) async fn catch_up(&self) -> Result<(), ApiError> {
+        let head = self.journal.head().await?;
+        self.wait_for(head).await
+    }
+
     async fn wait_for(&self, asked: Position) -> Result<(), ApiError> {
         let waited = self
             .reads

@@ -53,6 +53,14 @@ pub(crate) const CLAIM: &str = "/v1/jobs/claim";
 pub(crate) const BULK: &str = "/v1/jobs/bulk";
 /// The one route that takes a body and changes nothing.
 pub(crate) const PREVIEW: &str = "/v1/schedules/next";
+/// Adds jobs to a batch, a line each.
+pub(crate) const JOBS_OF_BATCH: &str = "/v1/batches/{id}/jobs";
+/// The one route `close` whose body says something.
+pub(crate) const CLOSE_BATCH: &str = "/v1/batches/{id}/close";
+/// Changes whatever of a batch has not ended.
+pub(crate) const CANCEL_BATCH: &str = "/v1/batches/{id}/cancel";
+/// Changes whatever of a batch is dead.
+pub(crate) const RETRY_BATCH: &str = "/v1/batches/{id}/retry";
 
 /// The table.
 pub const ROUTES: &[Route] = &[
@@ -76,6 +84,11 @@ pub const ROUTES: &[Route] = &[
     post("/v1/jobs/{id}/release", WORKERS),
     post("/v1/jobs/{id}/cancel", WORKERS),
     post("/v1/jobs/{id}/requeue", WORKERS),
+    post("/v1/batches", WORKERS),
+    post(JOBS_OF_BATCH, WORKERS),
+    post(CLOSE_BATCH, WORKERS),
+    post(CANCEL_BATCH, WORKERS),
+    post(RETRY_BATCH, WORKERS),
     post("/v1/queues/{name}/configure", OPERATORS),
     post("/v1/queues/{name}/pause", OPERATORS),
     post("/v1/queues/{name}/resume", OPERATORS),
@@ -94,6 +107,9 @@ pub const ROUTES: &[Route] = &[
     get("/v1/jobs", ANYONE),
     get("/v1/jobs/{id}", ANYONE),
     get("/v1/jobs/{id}/history", ANYONE),
+    get("/v1/batches", ANYONE),
+    get("/v1/batches/{id}", ANYONE),
+    get("/v1/batches/{id}/history", ANYONE),
     get("/v1/queues", ANYONE),
     get("/v1/schedules", ANYONE),
     get("/v1/schedules/{id}", ANYONE),

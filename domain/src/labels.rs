@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::{Name, Text};
 
@@ -30,6 +31,17 @@ impl Labels {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// The same with `key` standing for `id`, in place of what it stood for. Where there are as many labels
+    /// as there may be, they stay as they are.
+    #[must_use]
+    pub fn with_id(mut self, key: &Name, id: Uuid) -> Self {
+        if self.0.len() < Self::ENTRIES_MAX || self.0.contains_key(key) {
+            let id = LabelValue::new(id.to_string()).expect("36 characters are within the limit");
+            self.0.insert(key.clone(), id);
+        }
+        self
     }
 
     /// The labels, by key.

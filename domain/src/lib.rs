@@ -5,6 +5,7 @@
 //!
 //! - [`aggregate`]: what an aggregate is.
 //! - [`assignment`]: the aggregate for work that somebody asks for and somebody does.
+//! - [`batch`]: jobs that belong together, and what follows their end.
 //! - [`commit`]: one decision as it stands in the journal.
 //! - [`ids`]: names of things, checked once, at the edge.
 //! - [`job`]: the aggregate for work that a program does; [`queue`]: how it is handed out.
@@ -15,6 +16,7 @@
 
 pub mod aggregate;
 pub mod assignment;
+pub mod batch;
 pub mod commit;
 pub mod ids;
 pub mod job;

@@ -1,12 +1,18 @@
-//! What the reactor needs of Postgres: its checkpoint, and when the schedules are due.
+//! What the reactor needs of Postgres: its checkpoint, when the schedules are due, and how far the jobs of
+//! batches are.
+
+use std::time::Duration;
 
 use commands::journal::BoxError;
+use commands::reactions::batches::{CountJobs, Counted};
 use commands::reactions::{Checkpoint, DueSchedules, Loaded};
 use domain::schedule::Schedule;
 use domain::{Aggregate as _, Position, StreamId, Token};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use projections::{ReadSide, Reader};
 use sqlx::PgPool;
+use uuid::Uuid;
 
 /// How far the journal has had its effects, in a table of one row.
 #[derive(Debug, Clone)]
@@ -54,6 +60,55 @@ impl Checkpoint for PostgresCheckpoint {
             .execute(&self.0)
             .await?;
             Ok(())
+        }
+        .boxed()
+    }
+}
+
+/// Counts the jobs of batches on the read side.
+#[derive(Debug, Clone)]
+pub struct ReadSideCounts {
+    /// Answers the query.
+    pub reader: Reader,
+    /// Knows how far the read side is.
+    pub side: ReadSide,
+}
+
+/// How long the read side may take to get where it is asked for, before the reactor begins anew.
+const READ_SIDE_MAX: Duration = Duration::from_secs(30);
+
+/// A model stands where it stopped.
+#[derive(Debug, thiserror::Error)]
+#[error("jobs of batches are counted up to `{reached}`, behind `{wanted}`")]
+struct Stopped {
+    reached: Position,
+    wanted: Position,
+}
+
+impl CountJobs for ReadSideCounts {
+    fn count(
+        &self,
+        batch: &StreamId,
+        position: Position,
+    ) -> BoxFuture<'_, Result<Option<Counted>, BoxError>> {
+        let batch = batch.clone();
+        async move {
+            let id: Uuid = batch.id.as_str().parse()?;
+            self.side.wait_for(position, READ_SIDE_MAX).await?;
+            let found = projections::batch::get(&self.reader, &batch.tenant, id).await?;
+            if found.position < position {
+                return Err(Stopped {
+                    reached: found.position,
+                    wanted: position,
+                }
+                .into());
+            }
+            Ok(found.item.map(|standing| Counted {
+                jobs: standing.batch.jobs,
+                open: standing.progress.open(),
+                ended: standing.progress.ended,
+                is_completed: standing.batch.counts.is_some(),
+            }))
         }
         .boxed()
     }

@@ -7,7 +7,7 @@
 use domain::{
     Aggregate, Category, Commit, Entry, Position, RecordedEvent, StreamId, Timestamp, Token,
 };
-use domain::{assignment, job, queue, schedule};
+use domain::{assignment, batch, job, queue, schedule};
 use uuid::Uuid;
 
 use crate::model::{Poison, Reads};
@@ -33,6 +33,7 @@ enum Decoded {
     Job(job::Event),
     Queue(queue::Event),
     Schedule(schedule::Event),
+    Batch(batch::Event),
     /// Nobody asked for it to be decoded.
     Unread,
 }
@@ -41,7 +42,7 @@ enum Decoded {
 type Decoder = fn(&RecordedEvent) -> Result<Decoded, Poison>;
 
 /// Every category whose events are decoded.
-const DECODERS: [(Category, Decoder); 4] = [
+const DECODERS: [(Category, Decoder); 5] = [
     (assignment::Assignment::CATEGORY, |event| {
         decode(event, Decoded::Assignment)
     }),
@@ -51,6 +52,9 @@ const DECODERS: [(Category, Decoder); 4] = [
     }),
     (schedule::Schedule::CATEGORY, |event| {
         decode(event, Decoded::Schedule)
+    }),
+    (batch::Batch::CATEGORY, |event| {
+        decode(event, Decoded::Batch)
     }),
 ];
 
@@ -144,9 +148,7 @@ impl<'a> Fact<'a> {
     pub fn assignment(&self) -> Result<&'a assignment::Event, Poison> {
         match self.decoded()? {
             Decoded::Assignment(event) => Ok(event),
-            Decoded::Job(_) | Decoded::Queue(_) | Decoded::Schedule(_) | Decoded::Unread => {
-                Err(Poison::new("event is of no assignment"))
-            }
+            _ => Err(Poison::new("event is of no assignment")),
         }
     }
 
@@ -157,9 +159,7 @@ impl<'a> Fact<'a> {
     pub fn job(&self) -> Result<&'a job::Event, Poison> {
         match self.decoded()? {
             Decoded::Job(event) => Ok(event),
-            Decoded::Assignment(_) | Decoded::Queue(_) | Decoded::Schedule(_) | Decoded::Unread => {
-                Err(Poison::new("event is of no job"))
-            }
+            _ => Err(Poison::new("event is of no job")),
         }
     }
 
@@ -170,9 +170,7 @@ impl<'a> Fact<'a> {
     pub fn queue(&self) -> Result<&'a queue::Event, Poison> {
         match self.decoded()? {
             Decoded::Queue(event) => Ok(event),
-            Decoded::Assignment(_) | Decoded::Job(_) | Decoded::Schedule(_) | Decoded::Unread => {
-                Err(Poison::new("event is of no queue"))
-            }
+            _ => Err(Poison::new("event is of no queue")),
         }
     }
 
@@ -183,9 +181,18 @@ impl<'a> Fact<'a> {
     pub fn schedule(&self) -> Result<&'a schedule::Event, Poison> {
         match self.decoded()? {
             Decoded::Schedule(event) => Ok(event),
-            Decoded::Assignment(_) | Decoded::Job(_) | Decoded::Queue(_) | Decoded::Unread => {
-                Err(Poison::new("event is of no schedule"))
-            }
+            _ => Err(Poison::new("event is of no schedule")),
+        }
+    }
+
+    /// The event of a batch.
+    ///
+    /// # Errors
+    /// When it could not be decoded.
+    pub fn batch(&self) -> Result<&'a batch::Event, Poison> {
+        match self.decoded()? {
+            Decoded::Batch(event) => Ok(event),
+            _ => Err(Poison::new("event is of no batch")),
         }
     }
 

@@ -100,6 +100,7 @@ impl Model {
             Self::of::<crate::job::Model>(),
             Self::of::<crate::queue::Model>(),
             Self::of::<crate::schedule::Model>(),
+            Self::of::<crate::batch::Model>(),
         ]
     }
 

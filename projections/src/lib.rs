@@ -5,8 +5,8 @@
 //!
 //! - [`source`]: the port to the journal.
 //! - [`model`], [`fact`], [`table`]: what a read model is.
-//! - [`assignment`], [`assignment_event`], [`workload`], [`command`], [`job`], [`queue`], [`schedule`]:
-//!   the models, each with its table and its queries.
+//! - [`assignment`], [`assignment_event`], [`workload`], [`command`], [`job`], [`queue`], [`schedule`],
+//!   [`batch`]: the models, each with its table and its queries.
 //! - [`live`]: the one runner, which keeps them at one position.
 //! - [`lease`]: how that runner, and whoever else has to, is the only one.
 //! - [`verify`](mod@verify): folds the whole journal again and compares every row.
@@ -16,6 +16,7 @@
 pub mod analyst;
 pub mod assignment;
 pub mod assignment_event;
+pub mod batch;
 mod checkpoint;
 pub mod command;
 pub mod cursor;

@@ -130,17 +130,28 @@ impl Reader {
 
     /// Begins a look at `model` as `tenant`.
     pub(crate) async fn look(&self, tenant: &Tenant, model: &str) -> Result<Look, QueryError> {
+        self.look_at(tenant, &[model]).await
+    }
+
+    /// Begins a look at the rows of several models of one moment. Its position is that of the model that
+    /// has come least far, where one has stopped.
+    pub(crate) async fn look_at(
+        &self,
+        tenant: &Tenant,
+        models: &[&str],
+    ) -> Result<Look, QueryError> {
         // One round trip, not two. The lock takes no snapshot, and keeps the table from being swapped
         // between that and the query, which would find a new table without any rows of its time.
         let begin = safe(format!(
             "begin isolation level repeatable read, read only; \
-             set local statement_timeout = {}; lock table {model} in access share mode",
-            self.statement_ms_max
+             set local statement_timeout = {}; lock table {} in access share mode",
+            self.statement_ms_max,
+            models.join(", ")
         ));
         let mut tx = self.pool.begin_with(begin).await?;
         let row = sqlx::query(include_str!("look.sql"))
             .bind(tenant.as_str())
-            .bind(model)
+            .bind(models)
             .fetch_one(&mut *tx)
             .await?;
         let position = row.position("position")?;

@@ -8,6 +8,7 @@
 //! and `verify` go to its databases, through the composition of the program.
 
 mod assignment;
+mod batch;
 mod bench;
 mod client;
 mod doctor;
@@ -138,6 +139,9 @@ enum Command {
     /// Enqueue jobs, and look at them
     #[command(after_help = job::EXAMPLES)]
     Job(job::JobArgs),
+    /// Submit many jobs that belong together, and follow them to their end
+    #[command(after_help = batch::EXAMPLES)]
+    Batch(batch::BatchArgs),
     /// What queues have, and how they are handed out
     #[command(after_help = queue::EXAMPLES)]
     Queue(queue::QueueArgs),
@@ -237,6 +241,7 @@ fn run(command: Command, console: &Console) -> anyhow::Result<()> {
             Command::Replay(args) => replay::run(&args, console).await,
             Command::Assignment(args) => assignment::run(args, console).await,
             Command::Job(args) => job::run(args, console).await,
+            Command::Batch(args) => batch::run(args, console).await,
             Command::Queue(args) => queue::run(&args, console).await,
             Command::Schedule(args) => schedule::run(args, console).await,
             Command::Workload(args) => workload::run(&args, console).await,

@@ -13,12 +13,13 @@ use commands::dispatch::{Dispatch, Dispatcher};
 use commands::feed::pump::Pump;
 use commands::{Clock, Handler, Journal, Receipts, Snapshots, reactions};
 use domain::Aggregate;
+use domain::batch::Batch;
 use domain::job::Job;
 use domain::schedule::Schedule;
 use infra::SystemClock;
 use infra::dispatch::ReadSideJobs;
 use infra::office::PostgresOffice;
-use infra::reactions::{PostgresCheckpoint, ReadSideSchedules};
+use infra::reactions::{PostgresCheckpoint, ReadSideCounts, ReadSideSchedules};
 use infra::receipts::ReadSideReceipts;
 use infra::worker;
 use projections::live::Projector;
@@ -72,6 +73,7 @@ pub(super) async fn start(
     let handlers = Handlers {
         jobs: Arc::new(writing.handler()),
         schedules: Arc::new(writing.handler()),
+        batches: Arc::new(writing.handler()),
     };
     if roles.contains(&Role::Projector) {
         let projector = Projector::new(connections.pool.clone(), connections.journal.clone());
@@ -91,6 +93,11 @@ pub(super) async fn start(
             clock: clock.clone(),
             jobs: handlers.jobs.clone(),
             schedules: handlers.schedules.clone(),
+            batches: handlers.batches.clone(),
+            count: Arc::new(ReadSideCounts {
+                reader: Reader::new(connections.pool.clone()),
+                side: side.clone(),
+            }),
             checkpoint: Arc::new(PostgresCheckpoint(connections.pool.clone())),
             due: Arc::new(ReadSideSchedules(connections.pool.clone())),
             office: office(connections, Office::Reactor),
@@ -127,7 +134,11 @@ impl Running {
             handlers,
             side,
         } = serving;
-        let Handlers { jobs, schedules } = handlers;
+        let Handlers {
+            jobs,
+            schedules,
+            batches,
+        } = handlers;
         self.address = Some(
             listener
                 .local_addr()
@@ -169,6 +180,7 @@ impl Running {
             jobs,
             queues: writing.handler(),
             schedules,
+            batches,
             dispatch: dispatch.clone(),
             journal: journal.clone(),
             feed: connections.feed.clone(),
@@ -219,6 +231,7 @@ struct Serving {
 struct Handlers {
     jobs: Arc<Handler<Job>>,
     schedules: Arc<Handler<Schedule>>,
+    batches: Arc<Handler<Batch>>,
 }
 
 fn office(connections: &Connections, office: Office) -> Arc<PostgresOffice> {

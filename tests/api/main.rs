@@ -4,6 +4,7 @@
 mod support;
 
 mod batch;
+mod batches;
 mod contention;
 mod events;
 mod fields;

@@ -2,6 +2,7 @@
 //! what lies below it that goes past its own code.
 //!
 //! - [`program`]: `ledgerline up` and the other subcommands as child processes.
+//! - [`batches`]: batches of jobs, and a worker for them.
 //! - [`http`], [`sse`]: a client of the API. [`nats`]: the streams as a plain client reads them.
 //! - [`process`]: processes of a data folder, and the memory of one.
 //!
@@ -12,6 +13,7 @@
     reason = "each test program uses a part of this, and is compiled by itself"
 )]
 
+pub(crate) mod batches;
 pub(crate) mod http;
 pub(crate) mod nats;
 pub(crate) mod process;

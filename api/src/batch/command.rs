@@ -1,22 +1,27 @@
 //! One line of a batch: from its JSON to a command for the handler.
 
 use domain::assignment::Assignment;
+use domain::batch::Batch;
 use domain::job::Job;
 use domain::queue::Queue;
 use domain::schedule::Schedule;
 use domain::{Aggregate as _, Category, Token};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use uuid::Uuid;
 
 use crate::assignments::bodies::{
     AssignBody, CancelBody, CloseBody, CompleteBody, HoldBody, NoteBody, ReopenBody, RequestBody,
     RequeueBody, ResumeBody, StartBody,
 };
+use crate::batches::bodies::{CloseBatch, OpenBatch};
 use crate::body::parse;
 use crate::command::issue::{Issued, Issuer, check_key};
 use crate::command::{Body, Common, Target};
 use crate::fields::whole;
-use crate::jobs::bodies::{CancelJob, CompleteJob, EnqueueJob, FailJob, ReleaseJob, RequeueJob};
+use crate::jobs::bodies::{
+    CancelJob, CompleteJob, EnqueueJob, FailJob, ParentBody, ReleaseJob, RequeueJob,
+};
 use crate::problem::{ApiError, FieldError};
 use crate::queues::bodies::{ConfigureQueue, PauseQueue, ResumeQueue};
 use crate::schedules::bodies::{
@@ -32,6 +37,16 @@ pub(super) enum Command {
     Job(Issued<Job>),
     Queue(Issued<Queue>),
     Schedule(Issued<Schedule>),
+    Batch(Issued<Batch>),
+}
+
+/// What the lines of a request are.
+#[derive(Debug)]
+pub(crate) enum Sort {
+    /// Commands, each of which says what it is.
+    Commands,
+    /// Jobs of a batch that is there. Under `key` each is carried out once.
+    JobsOf { batch: Uuid, key: Option<String> },
 }
 
 /// What names an aggregate within the tenant of the batch.
@@ -63,19 +78,69 @@ impl Command {
             Self::Job(issued) => (Job::CATEGORY, &issued.stream),
             Self::Queue(issued) => (Queue::CATEGORY, &issued.stream),
             Self::Schedule(issued) => (Schedule::CATEGORY, &issued.stream),
+            Self::Batch(issued) => (Batch::CATEGORY, &issued.stream),
         };
         (category, stream.id.clone())
     }
 }
 
+impl Sort {
+    /// The command that line `number` asks for.
+    pub(super) fn read(
+        &self,
+        number: usize,
+        line: &[u8],
+        issuer: &Issuer<'_>,
+    ) -> Result<Command, ApiError> {
+        match self {
+            Self::Commands => read(line, issuer),
+            Self::JobsOf { batch, key } => {
+                let key = key.as_ref().map(|key| format!("{key}:{number}"));
+                job_of(*batch, line, key.as_deref(), issuer)
+            }
+        }
+    }
+}
+
+/// The enqueue of a job of `batch`.
+fn job_of(
+    batch: Uuid,
+    line: &[u8],
+    key: Option<&str>,
+    issuer: &Issuer<'_>,
+) -> Result<Command, ApiError> {
+    let mut job: EnqueueJob = parse(line, "")?;
+    let is_taken = [
+        (
+            "/parent",
+            job.parent.is_some(),
+            "is not taken: it is the batch",
+        ),
+        (
+            "/unique",
+            job.unique.is_some(),
+            "is not taken: the job of another batch would not count",
+        ),
+    ];
+    let errors = is_taken.into_iter().filter(|(_, is_there, _)| *is_there);
+    let errors: Vec<_> = errors
+        .map(|(pointer, _, rule)| FieldError::field(pointer, rule))
+        .collect();
+    if !errors.is_empty() {
+        return Err(ApiError::Invalid(errors));
+    }
+    job.parent = Some(ParentBody::of_batch(batch));
+    issuer.issue(None, key, job).map(Command::Job)
+}
+
 /// The command that `line` asks for.
-pub(super) fn read(line: &[u8], issuer: &Issuer<'_>) -> Result<Command, ApiError> {
+fn read(line: &[u8], issuer: &Issuer<'_>) -> Result<Command, ApiError> {
     let line: LineBody<'_> = match serde_json::from_slice(line) {
         Ok(line) => line,
         Err(error) => return Err(ApiError::Malformed(vec![FieldError::field("", error)])),
     };
     let (assignment, job) = (Command::Assignment, Command::Job);
-    let (queue, schedule) = (Command::Queue, Command::Schedule);
+    let (queue, schedule, batch) = (Command::Queue, Command::Schedule, Command::Batch);
     match line.command.as_str() {
         RequestBody::COMMAND => issue::<RequestBody>(line, issuer).map(assignment),
         AssignBody::COMMAND => issue::<AssignBody>(line, issuer).map(assignment),
@@ -104,9 +169,11 @@ pub(super) fn read(line: &[u8], issuer: &Issuer<'_>) -> Result<Command, ApiError
         TriggerSchedule::COMMAND => issue::<TriggerSchedule>(line, issuer).map(schedule),
         BackfillSchedule::COMMAND => issue::<BackfillSchedule>(line, issuer).map(schedule),
         DeleteSchedule::COMMAND => issue::<DeleteSchedule>(line, issuer).map(schedule),
+        OpenBatch::COMMAND => issue::<OpenBatch>(line, issuer).map(batch),
+        CloseBatch::COMMAND => issue::<CloseBatch>(line, issuer).map(batch),
         _ => Err(malformed(
             "/command",
-            "must be `assignment.<verb>`, `job.<verb>`, `queue.<verb>` or `schedule.<verb>` with a known verb",
+            "must be `assignment.<verb>`, `job.<verb>`, `queue.<verb>`, `schedule.<verb>` or `batch.<verb>` with a known verb",
         )),
     }
 }
@@ -158,16 +225,14 @@ fn malformed(pointer: &str, rule: &str) -> ApiError {
 /// Fields of the body stand one level deeper in a line; what stands beside the body does not.
 fn inside_data(error: ApiError) -> ApiError {
     match error {
-        ApiError::Invalid(mut errors) => {
-            for pointer in errors.iter_mut().filter_map(|error| error.pointer.as_mut()) {
-                if !matches!(
-                    pointer.as_str(),
-                    "/occurred_at" | "/on_behalf_of" | "/expected_version"
-                ) {
-                    pointer.insert_str(0, "/data");
-                }
-            }
-            ApiError::Invalid(errors)
+        ApiError::Invalid(errors) => {
+            let errors = errors
+                .into_iter()
+                .map(|error| match error.pointer.as_deref() {
+                    Some("/occurred_at" | "/on_behalf_of" | "/expected_version") => error,
+                    Some(_) | None => error.within("/data"),
+                });
+            ApiError::Invalid(errors.collect())
         }
         other => other,
     }

@@ -24,6 +24,7 @@ use tokio::sync::mpsc;
 use tracing::Instrument as _;
 use utoipa_axum::routes;
 
+pub(crate) use self::command::Sort;
 use self::run::Run;
 use crate::app::App;
 use crate::auth::Caller;
@@ -37,9 +38,9 @@ const NDJSON: &str = "application/x-ndjson";
 
 /// Carry out many commands.
 ///
-/// Each line is one command as JSON: `command` (`assignment.<verb>`, `job.<verb>`, `queue.<verb>`), `id`
-/// of the assignment or the job, or name of the queue (may be left out for `assignment.request` and
-/// `job.enqueue`), `key` (an idempotency key), `occurred_at` (of assignments), `on_behalf_of`,
+/// Each line is one command as JSON: `command` (`assignment.<verb>`, `job.<verb>`, `queue.<verb>`,
+/// `batch.<verb>`), `id` of the assignment, the job or the batch, or name of the queue (may be left out for
+/// `assignment.request`, `job.enqueue` and `batch.open`), `key` (an idempotency key), `occurred_at` (of assignments), `on_behalf_of`,
 /// `expected_version`, and the verb's body as `data`. Each line of the answer has `line`, `status`, and
 /// `receipt` or `problem`, in the order of the lines. Commands on the same aggregate are carried out in
 /// order. At most 10,000 lines; the first beyond is answered with 413 and reading stops.
@@ -55,14 +56,26 @@ async fn commands(
     headers: HeaderMap,
     request: Request,
 ) -> Result<Response, ApiError> {
-    if !is_of_type(&headers, NDJSON) {
+    answer_lines(app, caller, exchange, &headers, request, Sort::Commands)
+}
+
+/// Carries out the lines of `request`, and answers each.
+pub(crate) fn answer_lines(
+    app: App,
+    caller: Caller,
+    exchange: Exchange,
+    headers: &HeaderMap,
+    request: Request,
+    sort: Sort,
+) -> Result<Response, ApiError> {
+    if !is_of_type(headers, NDJSON) {
         return Err(ApiError::UnsupportedMediaType(NDJSON));
     }
     let place = app.admit_batch()?;
     // The answers are kept for a client that sends everything before it reads anything: were they
     // not, it would wait for us and we for it. There are no more of them than lines.
     let (answers, mut answered) = mpsc::unbounded_channel::<Bytes>();
-    let run = Run::new(app, caller, exchange, request.into_body(), answers);
+    let run = Run::new(app, caller, exchange, request, sort, answers);
     tokio::spawn(
         async move {
             run.finish_all().await;

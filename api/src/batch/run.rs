@@ -3,7 +3,8 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
+use axum::extract::Request;
 use bytes::{BufMut as _, BytesMut};
 use domain::Name;
 use futures_util::future::BoxFuture;
@@ -12,7 +13,7 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use serde::Serialize;
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::command::{self, Command, Key};
+use super::command::{Command, Key, Sort};
 use super::lines::{Line, Lines};
 use crate::app::App;
 use crate::auth::Caller;
@@ -20,9 +21,6 @@ use crate::command::issue::{Issued, Issuer};
 use crate::command::{ReceiptBody, Target};
 use crate::exchange::Exchange;
 use crate::problem::{ApiError, FieldError, Problem};
-
-/// The path that problems of lines name as their instance.
-const INSTANCE: &str = "/v1/commands";
 
 /// How large an answer's line usually is: room for one is made at once.
 const ANSWER_BYTES: usize = 320;
@@ -35,6 +33,7 @@ pub(super) struct Run {
     caller: Caller,
     correlation: Name,
     trace: String,
+    sort: Sort,
     lines: Lines,
     answers: Answers,
     /// Lines read so far.
@@ -51,6 +50,8 @@ pub(super) struct Run {
 struct Answers {
     client: UnboundedSender<Bytes>,
     request_id: String,
+    /// The path that problems of lines name as their instance.
+    instance: String,
     /// The number of the first line that is not answered.
     first: usize,
     /// The answers from that line on, as far as they are there.
@@ -73,18 +74,24 @@ impl Run {
         app: App,
         caller: Caller,
         exchange: Exchange,
-        body: Body,
+        request: Request,
+        sort: Sort,
         client: UnboundedSender<Bytes>,
     ) -> Self {
         let answers = Answers {
             client,
             request_id: exchange.request_id().to_owned(),
+            instance: request.uri().path().to_owned(),
             first: 1,
             ready: VecDeque::new(),
             out: BytesMut::new(),
         };
         Self {
-            lines: Lines::new(body.into_data_stream(), app.limits.body_bytes_max),
+            sort,
+            lines: Lines::new(
+                request.into_body().into_data_stream(),
+                app.limits.body_bytes_max,
+            ),
             correlation: exchange.correlation(),
             trace: exchange.trace().to_string(),
             app,
@@ -148,7 +155,7 @@ impl Run {
             clock: &*self.app.clock,
         };
         match line {
-            Line::Whole(bytes) => match command::read(&bytes, &issuer) {
+            Line::Whole(bytes) => match self.sort.read(number, &bytes, &issuer) {
                 Ok(command) => {
                     self.answers.expect(number);
                     self.start(number, command);
@@ -195,6 +202,7 @@ impl Run {
             Command::Job(issued) => Box::pin(carry_out(app, number, key, issued)),
             Command::Queue(issued) => Box::pin(carry_out(app, number, key, issued)),
             Command::Schedule(issued) => Box::pin(carry_out(app, number, key, issued)),
+            Command::Batch(issued) => Box::pin(carry_out(app, number, key, issued)),
         });
     }
 
@@ -268,7 +276,7 @@ impl Answers {
                 problem: None,
             }),
             Err(error) => {
-                let problem = error.into_problem(INSTANCE, &self.request_id);
+                let problem = error.into_problem(&self.instance, &self.request_id);
                 let status = problem.status;
                 self.json(&AnswerLine {
                     line,

@@ -47,26 +47,29 @@ impl From<Receipt> for ReceiptBody {
 
 /// The answer with `receipt`; `created` is the path of all that are like what was brought about.
 pub(crate) fn answer(receipt: ReceiptBody, created: Option<&str>) -> Response {
+    answer_with(&receipt, created, &receipt)
+}
+
+/// The same with `body`, which says more than the receipt.
+pub(crate) fn answer_with(
+    receipt: &ReceiptBody,
+    created: Option<&str>,
+    body: &impl Serialize,
+) -> Response {
+    let body = serde_json::to_vec(body).expect("a receipt has only text and numbers");
+    let mut response = Response::new(Bytes::from(body).into());
     let created = created.filter(|_| !receipt.unchanged);
-    let location = created.map(|path| format!("{path}/{}", receipt.id));
-    let mut response = answer_with(&receipt, &receipt);
     if created.is_some() {
         *response.status_mut() = StatusCode::CREATED;
     }
-    if let Some(location) = location.and_then(|location| HeaderValue::from_str(&location).ok()) {
-        response.headers_mut().insert(LOCATION, location);
-    }
-    response
-}
-
-/// The answer with `body`, which says more than `receipt`.
-pub(crate) fn answer_with(receipt: &ReceiptBody, body: &impl Serialize) -> Response {
-    let body = serde_json::to_vec(body).expect("a receipt has only text and numbers");
-    let mut response = Response::new(Bytes::from(body).into());
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(POSITION, HeaderValue::from(receipt.position));
     headers.insert(ETAG, etag(receipt.version));
+    let location = created.map(|path| format!("{path}/{}", receipt.id));
+    if let Some(location) = location.and_then(|location| HeaderValue::from_str(&location).ok()) {
+        headers.insert(LOCATION, location);
+    }
     response
 }
 

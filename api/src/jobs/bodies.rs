@@ -191,6 +191,16 @@ pub(crate) struct ParentBody {
     pub(crate) id: TokenText,
 }
 
+impl ParentBody {
+    /// The batch of this id.
+    pub(crate) fn of_batch(id: Uuid) -> Self {
+        Self {
+            kind: "batch".to_owned(),
+            id: TokenText(id.to_string()),
+        }
+    }
+}
+
 impl Body for EnqueueJob {
     type Target = Job;
     const COMMAND: &'static str = "job.enqueue";

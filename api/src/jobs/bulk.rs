@@ -19,12 +19,13 @@ use uuid::Uuid;
 
 use super::queries::filter;
 use crate::app::App;
+use crate::auth::Caller;
 use crate::body::read_json;
 use crate::command::issue::Issuer;
 use crate::exchange::Exchange;
 use crate::fields::Fields;
 use crate::problem::{ApiError, FieldError};
-use crate::reads::{Asked, at};
+use crate::reads::{Asked, Least, at};
 use crate::routes::Routes;
 use crate::texts::ReasonText;
 
@@ -93,7 +94,6 @@ async fn bulk(State(app): State<App>, request: Request) -> Result<Response, ApiE
     let body: Bulk = read_json(&parts.headers, body, app.limits.body_bytes_max).await?;
     let is_dry = body.dry_run.unwrap_or(false);
     let command = body.checked()?;
-    let (position, matched, ids) = matching(&app, &caller, &filter, least, is_dry).await?;
     let correlation = exchange.correlation();
     let trace = exchange.trace().to_string();
     let issuer = Issuer {
@@ -102,9 +102,26 @@ async fn bulk(State(app): State<App>, request: Request) -> Result<Response, ApiE
         trace: &trace,
         clock: &*app.clock,
     };
+    let command = (!is_dry).then_some(command);
+    let (position, told) = tell_all(&app, &issuer, &filter, least, command).await?;
+    Ok(at(position, told))
+}
+
+/// Tells `command` to the jobs that fit `filter`, the first 10,000 of them; without one, only counts them. Beside
+/// what came of it, where the read side was.
+pub(crate) async fn tell_all(
+    app: &App,
+    issuer: &Issuer<'_>,
+    filter: &Filter,
+    least: Least,
+    command: Option<Command>,
+) -> Result<(Position, BulkView), ApiError> {
+    let (position, matched, ids) =
+        matching(app, issuer.caller, filter, least, command.is_none()).await?;
     let issued: Vec<_> = ids
         .into_iter()
-        .map(|id| issuer.issue_unkeyed::<Job>(id.into(), command.clone()))
+        .zip(command.iter().cycle())
+        .map(|(id, command)| issuer.issue_unkeyed::<Job>(id.into(), command.clone()))
         .collect();
     let told = stream::iter(issued).map(|issued| {
         let app = app.clone();
@@ -124,7 +141,7 @@ async fn bulk(State(app): State<App>, request: Request) -> Result<Response, ApiE
         changed,
         unchanged,
     };
-    Ok(at(position, view))
+    Ok((position, view))
 }
 
 impl Bulk {
@@ -144,9 +161,9 @@ impl Bulk {
 /// Where the read side is, how many jobs fit, and the first of them; none of them where they are only counted.
 async fn matching(
     app: &App,
-    caller: &crate::auth::Caller,
+    caller: &Caller,
     filter: &Filter,
-    least: crate::reads::Least,
+    least: Least,
     is_dry: bool,
 ) -> Result<(Position, u64, Vec<Uuid>), ApiError> {
     let sort: Sort = "enqueued_at".parse().expect("a sort of the list");

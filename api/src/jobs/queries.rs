@@ -6,15 +6,15 @@
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
+use domain::Token;
 use domain::job::{Job, Parent, Priority, Status};
-use domain::{Aggregate as _, StreamId, Token};
 use projections::job::{self, Filter, Sort};
 use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::views::{JobList, JobView, WorkerList};
 use crate::app::App;
-use crate::history::{HistoryList, page};
+use crate::history::{HistoryList, history_of};
 use crate::params::Params;
 use crate::problem::ApiError;
 use crate::reads::{Asked, at, at_version};
@@ -116,10 +116,7 @@ async fn history(
     Path(id): Path<String>,
     asked: Asked,
 ) -> Result<Response, ApiError> {
-    let Asked { caller, params, .. } = asked;
-    let id = Token::from(job_id(&id)?);
-    let stream = StreamId::new(caller.tenant().clone(), Job::CATEGORY, id);
-    page(&*app.journal, &stream, params, "job").await
+    history_of::<Job>(&app, asked, job_id(&id)?.into(), "job").await
 }
 
 /// Who has running jobs.

@@ -135,7 +135,7 @@ pub(crate) fn capabilities(
 }
 
 /// Any JSON, or none.
-pub(super) fn any_json() -> Object {
+pub(crate) fn any_json() -> Object {
     ObjectBuilder::new()
         .schema_type(SchemaType::AnyValue)
         .description(Some(

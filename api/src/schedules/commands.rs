@@ -106,7 +106,7 @@ async fn fire<B: Body>(app: &App, call: Call<B>) -> Result<Response, ApiError> {
         receipt: receipt.into(),
         jobs,
     };
-    Ok(answer_with(&receipt.receipt, &receipt))
+    Ok(answer_with(&receipt.receipt, None, &receipt))
 }
 
 /// The jobs of the commit of `stream` at `position`.

@@ -6,14 +6,13 @@ use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use domain::schedule::{Schedule, Status};
-use domain::{Aggregate as _, StreamId, Token};
 use projections::schedule::{self, Filter, Sort};
 use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::views::{ScheduleList, ScheduleView};
 use crate::app::App;
-use crate::history::{HistoryList, page};
+use crate::history::{HistoryList, history_of};
 use crate::params::Params;
 use crate::problem::ApiError;
 use crate::reads::{Asked, at, at_version};
@@ -107,10 +106,7 @@ async fn history(
     Path(id): Path<String>,
     asked: Asked,
 ) -> Result<Response, ApiError> {
-    let Asked { caller, params, .. } = asked;
-    let id = Token::from(schedule_id(&id)?);
-    let stream = StreamId::new(caller.tenant().clone(), Schedule::CATEGORY, id);
-    page(&*app.journal, &stream, params, "schedule").await
+    history_of::<Schedule>(&app, asked, schedule_id(&id)?.into(), "schedule").await
 }
 
 pub(super) fn schedule_id(id: &str) -> Result<Uuid, ApiError> {

@@ -2,6 +2,7 @@
 //! database here and answer 503; they are tested from the root, over a real one.
 
 mod access;
+mod batches;
 mod commands;
 mod exchange;
 mod jobs;
@@ -183,6 +184,7 @@ impl Service {
             jobs,
             queues: handler(&journal, &clock),
             schedules: Arc::new(handler(&journal, &clock)),
+            batches: Arc::new(handler(&journal, &clock)),
             dispatch: Arc::new(dispatcher.clone()),
             journal: Arc::new(journal.clone()),
             feed: Arc::new(feed.clone()),

@@ -11,6 +11,7 @@ use domain::{
 };
 use uuid::{Uuid, uuid};
 
+use super::batches::{self, Looked};
 use super::{Effect, Parts, Reaction};
 use crate::journal::BoxError;
 use crate::{Failure, Handler, ReadError, Request};
@@ -24,8 +25,9 @@ const COMMANDS: Uuid = uuid!("6c656467-6572-5c69-ae65-7265616374f0");
 /// The effect could not be carried out now.
 pub(super) type NotNow = BoxError;
 
-/// Carries `reaction` out. Doing so again changes nothing.
-pub(super) async fn carry_out(parts: &Parts, reaction: Reaction) -> Result<(), NotNow> {
+/// Carries `reaction` out, and tells what was seen of a batch that was looked at. Doing so again changes
+/// nothing.
+pub(super) async fn carry_out(parts: &Parts, reaction: Reaction) -> Result<Option<Looked>, NotNow> {
     let Reaction {
         cause,
         about,
@@ -35,15 +37,18 @@ pub(super) async fn carry_out(parts: &Parts, reaction: Reaction) -> Result<(), N
         Effect::EnqueueRun { job, run_after } => {
             let state = match parts.schedules.state(&about, cause.position).await {
                 Ok(state) => state,
-                Err(error) => return done::<schedule::Refusal>(&about, Err(error.into())),
+                Err(error) => {
+                    done::<schedule::Refusal>(&about, Err(error.into()))?;
+                    return Ok(None);
+                }
             };
             let Some(spec) = state.spec() else {
-                return Ok(());
+                return Ok(None);
             };
             let spec = spec.job(&about.id, run_after);
             let enqueue = job::Command::Enqueue(Box::new(spec));
             let stream = job_stream(&about.tenant, job);
-            ask(&parts.jobs, &stream, cause, enqueue).await
+            ask(&parts.jobs, &stream, cause, enqueue).await?;
         }
         Effect::CancelRun { job } => {
             let reason = job::Reason::new("a later run of its schedule takes its place");
@@ -51,7 +56,7 @@ pub(super) async fn carry_out(parts: &Parts, reaction: Reaction) -> Result<(), N
                 reason: Some(reason.expect("a short text")),
             };
             let stream = job_stream(&about.tenant, job);
-            ask(&parts.jobs, &stream, cause, cancel).await
+            ask(&parts.jobs, &stream, cause, cancel).await?;
         }
         Effect::EndRun {
             job,
@@ -63,9 +68,17 @@ pub(super) async fn carry_out(parts: &Parts, reaction: Reaction) -> Result<(), N
                 outcome,
                 result,
             };
-            ask(&parts.schedules, &about, cause, end).await
+            ask(&parts.schedules, &about, cause, end).await?;
+        }
+        Effect::CompleteBatch { .. } => {
+            return batches::complete(parts, about, cause).await.map(Some);
+        }
+        Effect::EnqueueFollowUp { job, spec } => {
+            let stream = job_stream(&about.tenant, job);
+            ask(&parts.jobs, &stream, cause, job::Command::Enqueue(spec)).await?;
         }
     }
+    Ok(None)
 }
 
 /// Lets a schedule decide on what is due by now, and tells when it is due next.
@@ -94,7 +107,7 @@ pub(super) async fn next(
     }
 }
 
-async fn ask<A: Aggregate>(
+pub(super) async fn ask<A: Aggregate>(
     handler: &Handler<A>,
     stream: &StreamId,
     cause: EventPosition,

@@ -1,6 +1,7 @@
 //! Reactions: what follows from a fact without anybody asking for it.
 //!
 //! - [`react`]: from a fact to its effects; pure, one place for all of them.
+//! - [`batches`]: when it is looked whether a batch is over.
 //! - [`effects`]: carries an effect out, as commands through the handlers.
 //! - [`timetable`]: which schedule has its next time when; pure.
 //! - [`term`]: the task that follows the journal, lets effects follow and fires what is due.
@@ -14,6 +15,7 @@
 //! Deliberately absent: timers in a broker. When a schedule is due next is a function of its state; a
 //! second copy in a stream would have to be reconciled with the journal after every crash (ADR 7).
 
+pub mod batches;
 pub mod effects;
 mod react;
 mod term;
@@ -24,11 +26,13 @@ pub mod timetable;
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::batch::Batch;
 use domain::job::Job;
 use domain::schedule::Schedule;
 use domain::{Position, StreamId, Timestamp};
 use futures_util::future::{BoxFuture, FutureExt as _};
 
+use self::batches::CountJobs;
 pub use self::react::{Effect, Reaction, react};
 use self::term::Term;
 use crate::journal::BoxError;
@@ -77,6 +81,10 @@ pub struct Parts {
     pub jobs: Arc<Handler<Job>>,
     /// Through which schedules fire and are told of the end of their runs.
     pub schedules: Arc<Handler<Schedule>>,
+    /// Through which batches are completed.
+    pub batches: Arc<Handler<Batch>>,
+    /// Who knows whether all jobs of a batch have ended.
+    pub count: Arc<dyn CountJobs>,
     /// How far the effects have come.
     pub checkpoint: Arc<dyn Checkpoint>,
     /// What is due when.

@@ -1,8 +1,9 @@
 //! From a fact to its effects. Pure: the same fact has the same effects, however often it is seen.
 
+use domain::batch::{self, Batch};
 use domain::job::{self, Job, Parent, ParentKind};
 use domain::schedule::{self, RunOutcome, Schedule};
-use domain::{Aggregate as _, Commit, EventPosition, Json, StreamId, Timestamp, Token};
+use domain::{Aggregate as _, Category, Commit, EventPosition, Json, StreamId, Timestamp, Token};
 use uuid::Uuid;
 
 /// What follows from a fact.
@@ -29,6 +30,18 @@ pub enum Effect {
         /// With what, where it succeeded.
         result: Option<Json>,
     },
+    /// A batch may be over: it is completed, if all of its jobs have ended.
+    CompleteBatch {
+        /// Whether one of its jobs has ended; else something was said of the batch itself.
+        is_of_job: bool,
+    },
+    /// A batch is completed: the job is enqueued that follows.
+    EnqueueFollowUp {
+        /// Under which id.
+        job: Uuid,
+        /// What is to be done.
+        spec: Box<job::Spec>,
+    },
 }
 
 /// An effect, and what it is the effect of.
@@ -36,7 +49,7 @@ pub enum Effect {
 pub struct Reaction {
     /// The event.
     pub cause: EventPosition,
-    /// The schedule that it is about. Effects on one are carried out in the order of their causes.
+    /// The schedule or the batch that it is about. Effects on one are carried out in the order of their causes.
     pub about: StreamId,
     /// What follows.
     pub effect: Effect,
@@ -53,10 +66,16 @@ pub fn react(commit: &Commit) -> Vec<Reaction> {
             return vec![];
         };
         of_each(commit, |event| {
-            let (schedule, effect) = of_job(job, event)?;
-            let id = Token::from(schedule);
-            let about = StreamId::new(stream.tenant.clone(), Schedule::CATEGORY, id);
+            let (category, id, effect) = of_job(job, event)?;
+            let about = StreamId::new(stream.tenant.clone(), category, Token::from(id));
             Some((about, effect))
+        })
+    } else if stream.is_of(Batch::CATEGORY) {
+        let Ok(batch) = stream.id.as_str().parse::<Uuid>() else {
+            return vec![];
+        };
+        of_each(commit, |event| {
+            Some((stream.clone(), of_batch(batch, event)?))
         })
     } else {
         vec![]
@@ -79,8 +98,25 @@ fn of_schedule(event: schedule::Event) -> Option<Effect> {
     }
 }
 
-/// The schedule that waits for the job, and that it has ended.
-fn of_job(job: Uuid, event: job::Event) -> Option<(Uuid, Effect)> {
+fn of_batch(id: Uuid, event: batch::Event) -> Option<Effect> {
+    use batch::Event;
+    match event {
+        Event::Opened(spec) if spec.jobs.is_none() => None,
+        // Its jobs may all have ended before, or it has none.
+        Event::Opened(_) | Event::Closed { .. } => Some(Effect::CompleteBatch { is_of_job: false }),
+        Event::Completed {
+            counts,
+            on_complete,
+        } => {
+            let (job, spec) = batch::follow_up(id, *on_complete?, counts);
+            let spec = Box::new(spec);
+            Some(Effect::EnqueueFollowUp { job, spec })
+        }
+    }
+}
+
+/// The schedule or the batch that waits for the job, and that it has ended.
+fn of_job(job: Uuid, event: job::Event) -> Option<(Category, Uuid, Effect)> {
     use job::Event;
     let (parent, outcome, result) = match event {
         Event::Completed { result, parent, .. } => (parent, RunOutcome::Succeeded, result),
@@ -95,18 +131,22 @@ fn of_job(job: Uuid, event: job::Event) -> Option<(Uuid, Effect)> {
         | Event::Retried { .. }
         | Event::Requeued => return None,
     };
-    let end = Effect::EndRun {
-        job,
-        outcome,
-        result,
-    };
-    Some((schedule_of(&parent?)?, end))
-}
-
-fn schedule_of(parent: &Parent) -> Option<Uuid> {
-    match parent.kind {
-        ParentKind::Schedule => parent.id.as_str().parse().ok(),
-        ParentKind::Batch | ParentKind::Run => None,
+    let Parent { kind, id } = parent?;
+    let id = id.as_str().parse().ok()?;
+    match kind {
+        ParentKind::Schedule => {
+            let end = Effect::EndRun {
+                job,
+                outcome,
+                result,
+            };
+            Some((Schedule::CATEGORY, id, end))
+        }
+        ParentKind::Batch => {
+            let complete = Effect::CompleteBatch { is_of_job: true };
+            Some((Batch::CATEGORY, id, complete))
+        }
+        ParentKind::Run => None,
     }
 }
 

@@ -15,6 +15,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
+use super::batches::{Known, Looked};
 use super::effects::{self, NotNow};
 use super::timetable::Timetable;
 use super::{Ended, Parts, Reaction, react};
@@ -45,6 +46,7 @@ pub(super) struct Term {
     saved_at: Instant,
     entries: ReadyChunks<BoxStream<'static, Entry>>,
     timetable: Timetable,
+    batches: Known,
     firing: JoinSet<(StreamId, Result<Option<Timestamp>, NotNow>)>,
 }
 
@@ -54,6 +56,8 @@ struct Chunk {
     is_saved: bool,
     /// The schedules that something happened to, each with its next time.
     moved: Vec<(StreamId, Option<Timestamp>)>,
+    /// The batches that were looked at.
+    looked: Vec<Looked>,
 }
 
 impl Term {
@@ -74,6 +78,7 @@ impl Term {
             saved_at: Instant::now(),
             entries: entries.ready_chunks(ENTRIES_MAX),
             timetable,
+            batches: Known::default(),
             firing: JoinSet::new(),
         })
     }
@@ -109,16 +114,17 @@ impl Term {
     }
 
     /// Carries out what follows from `entries`.
-    fn work(&self, entries: Vec<Entry>) -> BoxFuture<'static, Result<Chunk, Ended>> {
+    fn work(&mut self, entries: Vec<Entry>) -> BoxFuture<'static, Result<Chunk, Ended>> {
         let parts = self.parts.clone();
         let checkpoint = self.checkpoint;
         let is_time = self.saved_at.elapsed() >= SAVED_EVERY;
+        let position = entries.last().map_or(checkpoint, Entry::position);
+        let (mut reactions, touched) = sorted(&entries, checkpoint);
+        let has_effects = !reactions.is_empty();
+        let is_saved = is_time || has_effects;
+        self.batches.leave_due(&mut reactions);
         async move {
-            let position = entries.last().map_or(checkpoint, Entry::position);
-            let (reactions, touched) = sorted(&entries, checkpoint);
-            let has_effects = !reactions.is_empty();
-            let is_saved = is_time || has_effects;
-            carry_out_all(&parts, reactions).await?;
+            let looked = carry_out_all(&parts, reactions).await?;
             fail_point!("effects-done", has_effects, |_| std::process::abort());
             if is_saved && position > checkpoint {
                 let saved = parts.checkpoint.save(position).await;
@@ -133,6 +139,7 @@ impl Term {
                 position,
                 is_saved,
                 moved: nexts.try_collect().await.map_err(Ended::Effect)?,
+                looked,
             })
         }
         .boxed()
@@ -143,6 +150,7 @@ impl Term {
         if chunk.is_saved {
             self.saved_at = Instant::now();
         }
+        self.batches.take(chunk.looked);
         for (schedule, next) in chunk.moved {
             self.timetable.set(schedule, next);
         }
@@ -210,19 +218,21 @@ fn sorted(entries: &[Entry], checkpoint: Position) -> (Vec<Reaction>, HashSet<St
     (reactions, touched)
 }
 
-/// In order for each schedule, and side by side for all of them.
-async fn carry_out_all(parts: &Parts, reactions: Vec<Reaction>) -> Result<(), Ended> {
+/// In order for each schedule and each batch, and side by side for all of them.
+async fn carry_out_all(parts: &Parts, reactions: Vec<Reaction>) -> Result<Vec<Looked>, Ended> {
     let mut lanes: HashMap<StreamId, Vec<Reaction>> = HashMap::new();
     for reaction in reactions {
         let lane = lanes.entry(reaction.about.clone()).or_default();
         lane.push(reaction);
     }
-    let lanes = stream::iter(lanes.into_values().map(Ok));
-    let carried_out = lanes.try_for_each_concurrent(CONCURRENT_MAX, |lane| async {
+    let lanes = lanes.into_values().map(|lane| async {
+        let mut looked = None;
         for reaction in lane {
-            effects::carry_out(parts, reaction).await?;
+            looked = effects::carry_out(parts, reaction).await?.or(looked);
         }
-        Ok(())
+        Ok(looked)
     });
-    carried_out.await.map_err(Ended::Effect)
+    let looked = stream::iter(lanes).buffer_unordered(CONCURRENT_MAX);
+    let looked = looked.try_filter_map(async |looked| Ok(looked));
+    looked.try_collect().await.map_err(Ended::Effect)
 }

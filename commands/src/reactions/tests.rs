@@ -75,6 +75,8 @@ impl House {
             journal: Arc::new(journal.clone()),
             jobs: Arc::new(handler(&journal, &clock)),
             schedules: Arc::new(handler(&journal, &clock)),
+            batches: Arc::new(handler(&journal, &clock)),
+            count: Arc::new(batches::NoBatches),
             clock,
             checkpoint: checkpoint.clone(),
             due: Arc::new(FromTheStart),

@@ -2,6 +2,7 @@
 //!
 //! One server is started for the whole run; every test has a database of its own.
 
+mod batches;
 mod folds;
 mod job_queries;
 mod jobs;

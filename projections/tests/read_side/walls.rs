@@ -1,5 +1,6 @@
 //! The walls between tenants, behind the filter of every query.
 
+use domain::batch;
 use projections::analyst;
 use sqlx::postgres::PgPool;
 
@@ -15,6 +16,11 @@ async fn house() -> House {
         let pause = domain::queue::Command::Pause { reason: None };
         house.journal.queue(&owner, "mail", &pause, "09:00");
         house.journal.plan(&owner, id(number), hourly(""), "09:00");
+        let open = batch::Command::Open(Box::default());
+        let batch = id(number).into();
+        house
+            .journal
+            .handle::<batch::Batch>(&owner, batch, &open, "09:00");
     }
     drop({
         let running = house.run();
@@ -24,7 +30,7 @@ async fn house() -> House {
     house
 }
 
-const TABLES: [&str; 7] = [
+const TABLES: [&str; 8] = [
     "assignment",
     "assignment_event",
     "workload",
@@ -32,6 +38,7 @@ const TABLES: [&str; 7] = [
     "job",
     "queue",
     "schedule",
+    "batch",
 ];
 
 /// Which tenants a query without any filter sees.

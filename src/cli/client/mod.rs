@@ -163,16 +163,24 @@ impl Client {
 
     /// Sends lines and gives the answer as its lines come. Asked once: what to repeat, only the
     /// caller knows.
-    pub(crate) async fn post_lines<S>(&self, path: &[&str], lines: S) -> anyhow::Result<Response>
+    pub(crate) async fn post_lines<S>(
+        &self,
+        path: &[&str],
+        key: Option<&str>,
+        lines: S,
+    ) -> anyhow::Result<Response>
     where
         S: Stream<Item = Result<Vec<u8>, std::convert::Infallible>> + Send + 'static,
     {
         let url = self.url(path, &Query::default())?;
-        let request = self
+        let mut request = self
             .request(Method::POST, &url)
             .header(CONTENT_TYPE, "application/x-ndjson")
             .header(ACCEPT, "application/x-ndjson")
             .body(Body::wrap_stream(lines));
+        if let Some(key) = key {
+            request = request.header("idempotency-key", key);
+        }
         let response = request
             .send()
             .await

@@ -117,7 +117,7 @@ async fn send(
     replies: &mut [Option<Reply>],
 ) -> anyhow::Result<()> {
     let body = stream::iter(chunks(lines, open).into_iter().map(Ok::<_, Infallible>));
-    let response = client.post_lines(&["v1", "commands"], body).await?;
+    let response = client.post_lines(&["v1", "commands"], None, body).await?;
     let mut answer = response.bytes_stream();
     let mut answered = Lines::ended_by(Ends::LineFeed);
     while let Some(chunk) = answer.next().await {
