@@ -13,8 +13,11 @@ use commands::dispatch::{Dispatch, Dispatcher};
 use commands::feed::pump::Pump;
 use commands::{Clock, Handler, Journal, Receipts, Snapshots};
 use domain::Aggregate;
+use domain::job::Job;
 use infra::SystemClock;
 use infra::dispatch::{PostgresOffice, ReadSideJobs};
+use infra::nats;
+use infra::nats::dispatch::Forwarding;
 use infra::receipts::ReadSideReceipts;
 use infra::worker;
 use projections::live::Projector;
@@ -62,26 +65,69 @@ pub(super) async fn start(
             .roles
             .spawn(projector.run(running.stop_roles.clone()));
     }
-    if roles.contains(&Role::Reactor) {
-        let publisher = Arc::new(connections.feed.publisher());
-        let (pump, _state) = Pump::new(connections.journal.clone(), publisher);
-        let stop = running.stop_roles.clone();
-        running
-            .roles
-            .spawn(async move { stop.run_until_cancelled(pump.run()).await });
+    let writing = Writing::over(connections);
+    let jobs = Arc::new(writing.handler());
+    let own = roles
+        .contains(&Role::Reactor)
+        .then(|| running.react(connections, &writing, &jobs));
+    let forwarding = Forwarding::new(connections.nats.clone(), own).await;
+    let forwarding = forwarding.context("listen to who is in office")?;
+    let dispatch: Arc<dyn Dispatch> = Arc::new(forwarding);
+    let parts = worker::Parts {
+        dispatch: dispatch.clone(),
+        jobs: jobs.clone(),
+        clock: writing.clock.clone(),
+    };
+    if let Some(worker) = worker.worker(parts)? {
+        // It ends with the requests: what it has to say at its end needs the roles.
+        let stop = running.stop_serving.clone();
+        running.serving.spawn(worker.run(stop));
     }
     match listener {
-        Some(listener) => running.serve(connections, key_folder, worker, listener),
+        Some(listener) => running.serve(
+            connections,
+            key_folder,
+            Working {
+                writing,
+                jobs,
+                dispatch,
+            },
+            listener,
+        ),
         None => Ok(running),
     }
 }
 
 impl Running {
+    /// Fills the feed and hands out jobs, each when nobody else does.
+    fn react(
+        &self,
+        connections: &Connections,
+        writing: &Writing,
+        jobs: &Arc<Handler<Job>>,
+    ) -> Dispatcher {
+        let publisher = Arc::new(connections.feed.publisher());
+        let (pump, _state) = Pump::new(connections.journal.clone(), publisher);
+        let (dispatcher, dispatching) = Dispatcher::new(office::Parts {
+            journal: writing.journal.clone(),
+            jobs: jobs.clone(),
+            clock: writing.clock.clone(),
+            open: Arc::new(ReadSideJobs(connections.pool.clone())),
+            office: Arc::new(PostgresOffice(connections.pool.clone())),
+        });
+        let answering = nats::dispatch::serve(connections.nats.clone(), dispatcher.clone());
+        let reacting = async { tokio::join!(pump.run(), dispatching, answering) };
+        let stop = self.stop_roles.clone();
+        self.roles
+            .spawn(async move { stop.run_until_cancelled(reacting).await });
+        dispatcher
+    }
+
     fn serve(
         mut self,
         connections: &Connections,
         key_folder: &Path,
-        worker: &WorkerArgs,
+        working: Working,
         listener: TcpListener,
     ) -> anyhow::Result<Self> {
         self.address = Some(
@@ -89,7 +135,17 @@ impl Running {
                 .local_addr()
                 .context("ask for the address of HTTP")?,
         );
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let Working {
+            writing,
+            jobs,
+            dispatch,
+        } = working;
+        let Writing {
+            journal,
+            clock,
+            side,
+            ..
+        } = &writing;
         let verifier = Arc::new(Verifier::new(keys::read(key_folder)?, clock.clone()));
         let follow = keys::follow(
             key_folder.to_owned(),
@@ -97,38 +153,9 @@ impl Running {
             self.stop_roles.clone(),
         );
         self.roles.spawn(follow);
-        let journal: Arc<dyn Journal> = connections.journal.clone();
         let metrics = infra::telemetry::start_metrics()?;
         let shutdown = self.stop_serving.clone();
-        let side = ReadSide::follow(connections.pool.clone());
-        let receipts = ReadSideReceipts::follow(connections.pool.clone(), &side);
-        let writing = Writing {
-            journal: journal.clone(),
-            receipts: Arc::new(receipts),
-            snapshots: connections.snapshots.clone(),
-            clock: clock.clone(),
-        };
-        let jobs = Arc::new(writing.handler());
-        let (dispatcher, dispatching) = Dispatcher::new(office::Parts {
-            journal: journal.clone(),
-            jobs: jobs.clone(),
-            clock: clock.clone(),
-            open: Arc::new(ReadSideJobs(connections.pool.clone())),
-            office: Arc::new(PostgresOffice(connections.pool.clone())),
-        });
-        let stop = self.stop_roles.clone();
-        self.roles
-            .spawn(async move { stop.run_until_cancelled(dispatching).await });
-        let dispatch: Arc<dyn Dispatch> = Arc::new(dispatcher);
-        let parts = worker::Parts {
-            dispatch: dispatch.clone(),
-            jobs: jobs.clone(),
-            clock: clock.clone(),
-        };
-        if let Some(worker) = worker.worker(parts)? {
-            // It ends with the requests: what it has to say at its end needs the roles.
-            self.serving.spawn(worker.run(self.stop_serving.clone()));
-        }
+        let replays = connections.replays.clone();
         let app = App::new(Parts {
             assignments: writing.handler(),
             jobs,
@@ -136,14 +163,14 @@ impl Running {
             dispatch: dispatch.clone(),
             journal: journal.clone(),
             feed: connections.feed.clone(),
-            replays: Replays::new(journal, connections.replays.clone(), shutdown.clone()),
+            replays: Replays::new(journal.clone(), replays, shutdown.clone()),
             reads: Reads {
                 reader: Reader::new(connections.pool.clone()),
-                side,
+                side: side.clone(),
             },
-            clock,
+            clock: clock.clone(),
             verifier,
-            checks: checks::all(connections, dispatch.clone()),
+            checks: checks::all(connections, dispatch),
             metrics: Arc::new(move || metrics.render()),
             limits: Limits::default(),
             shutdown: shutdown.clone(),
@@ -175,12 +202,32 @@ impl Running {
 /// What a handler works with, whichever aggregate it is for.
 struct Writing {
     journal: Arc<dyn Journal>,
+    side: ReadSide,
     receipts: Arc<dyn Receipts>,
     snapshots: Arc<dyn Snapshots>,
     clock: Arc<dyn Clock>,
 }
 
+/// What HTTP has in common with the other roles.
+struct Working {
+    writing: Writing,
+    jobs: Arc<Handler<Job>>,
+    dispatch: Arc<dyn Dispatch>,
+}
+
 impl Writing {
+    fn over(connections: &Connections) -> Self {
+        let side = ReadSide::follow(connections.pool.clone());
+        let receipts = ReadSideReceipts::follow(connections.pool.clone(), &side);
+        Self {
+            journal: connections.journal.clone(),
+            side,
+            receipts: Arc::new(receipts),
+            snapshots: connections.snapshots.clone(),
+            clock: Arc::new(SystemClock),
+        }
+    }
+
     fn handler<A: Aggregate>(&self) -> Handler<A> {
         Handler::new(
             self.journal.clone(),

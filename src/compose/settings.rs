@@ -115,7 +115,7 @@ pub enum Role {
     Api,
     /// Folds the journal into the read models. One works, the others stand by.
     Projector,
-    /// Fills the feed. One works, the others stand by.
+    /// Fills the feed and hands out jobs. One works, the others stand by.
     Reactor,
 }
 

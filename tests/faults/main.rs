@@ -8,6 +8,7 @@ mod support;
 mod checker;
 mod checker_tests;
 mod crash;
+mod dispatch;
 mod fairness;
 mod job_checker;
 mod jobs;

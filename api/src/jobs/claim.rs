@@ -12,7 +12,8 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse as _, Response};
 use commands::dispatch::{
-    CLAIM_JOBS_MAX, CLAIM_QUEUES_MAX, CLAIM_WAIT_MAX, Claim, HandedOut, LEASE_DEFAULT, LEASE_S,
+    CLAIM_BYTES_MAX, CLAIM_JOBS_MAX, CLAIM_QUEUES_MAX, CLAIM_WAIT_MAX, Claim, HandedOut,
+    LEASE_DEFAULT, LEASE_S,
 };
 use domain::labels::Labels;
 use domain::{Actor, Timestamp};
@@ -163,6 +164,7 @@ impl ClaimJobs {
                 worker,
                 capabilities,
                 jobs_max,
+                bytes_max: CLAIM_BYTES_MAX,
                 lease,
                 wait,
                 actor: Actor {

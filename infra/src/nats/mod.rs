@@ -5,6 +5,7 @@
 //! - [`settings`]: the streams' settings, checked and mended at start.
 //! - [`journal`]: `journal.<tenant>.<category>.<id>`, one message a commit.
 //! - [`snapshots`]: `snapshot.<tenant>.<category>.<id>`, the last message of each subject.
+//! - [`dispatch`]: `dispatch.v1.*`, how other processes ask the dispatcher in office.
 //! - [`feed`]: `feed.<tenant>.<category>.<event>.<id>`, one CloudEvent a message, and replays.
 //!
 //! What the client library lacks (batch direct get, atomic batches, a consumer that is watched) is
@@ -13,6 +14,7 @@
 mod api;
 pub mod connection;
 mod direct;
+pub mod dispatch;
 pub mod feed;
 pub mod journal;
 mod ordered;
