@@ -26,7 +26,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{Connections, Role, WorkerArgs, checks, keys};
+use super::{Connections, Role, WorkerArgs, checks, keys, messages};
 
 /// How long requests that are under way have to end. Whoever holds a connection open beyond it is
 /// cut off: all that was acknowledged is on the disk.
@@ -175,8 +175,15 @@ impl Running {
             limits: Limits::default(),
             shutdown: shutdown.clone(),
         });
+        let router = api::router(app);
+        let messages = messages::serve(
+            connections.nats_feed.clone(),
+            router.clone(),
+            shutdown.clone(),
+        );
+        self.serving.spawn(messages);
         self.serving.spawn(async move {
-            let served = api::serve(listener, api::router(app), shutdown.cancelled_owned()).await;
+            let served = api::serve(listener, router, shutdown.cancelled_owned()).await;
             if let Err(error) = served {
                 tracing::error!(%error, "HTTP is served no longer");
             }

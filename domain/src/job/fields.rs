@@ -59,7 +59,7 @@ pub struct Spec {
 
 impl Spec {
     /// What the names and numbers of a job have at most as JSON, with what is told of an attempt.
-    const FIELDS_JSON_BYTES_MAX: usize = 1_000;
+    const FIELDS_JSON_BYTES_MAX: usize = 1_500;
 
     /// As many bytes as it has at most as JSON, as a worker is given it. A text may double: every
     /// quote in it takes two.
