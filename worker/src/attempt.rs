@@ -39,14 +39,14 @@ pub(crate) async fn make(worker: Arc<Worker>, job: Job, abort: CancellationToken
         done = work(&worker, &job) => match done {
             Ok(result) => {
                 let body = json!({"attempt": attempt, "result": result});
-                worker.report(&job, "complete", body).await;
+                worker.settle(&job, "complete", body).await;
             }
             Err(failure) => worker.fail(&job, failure).await,
         },
         () = worker.keep_lease(&job) => {
             tracing::info!(job = job.id, attempt, "attempt does not run any more, work dropped");
         }
-        () = abort.cancelled() => worker.report(&job, "release", json!({"attempt": attempt})).await,
+        () = abort.cancelled() => worker.settle(&job, "release", json!({"attempt": attempt})).await,
     }
 }
 
@@ -89,16 +89,28 @@ impl Worker {
         let Failure { error, retryable } = failure;
         tracing::info!(job = job.id, error, retryable, "attempt failed");
         let body = json!({"attempt": job.attempt, "error": error, "retryable": retryable});
-        self.report(job, "fail", body).await;
+        self.settle(job, "fail", body).await;
     }
 
-    /// Tells until it is taken or refused. Whoever is dropped meanwhile has told nothing.
+    /// Tells what came of it, and is heard of until that is taken: the server may be slow to.
+    async fn settle(&self, job: &Job, verb: &'static str, body: Value) {
+        let beats = async {
+            self.keep_lease(job).await;
+            // Whether the attempt still runs, the report itself is told.
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = self.report(job, verb, body) => {}
+            () = beats => {}
+        }
+    }
+
+    /// Tells until it is taken or refused.
     async fn report(&self, job: &Job, verb: &'static str, body: Value) {
         let key = format!("{}-{}-{verb}", job.id, job.attempt);
         let until = Instant::now() + REPORT_MAX;
         let mut pause = Duration::from_millis(PAUSE_MS.0);
         while Instant::now() < until {
-            // Heartbeats are due here as well: the server may be slow to take what it was told.
             let after = match self.tell(job, verb, &body, Some(&key)).await {
                 Ok(answer) if answer.is_later() => answer.retry_after,
                 Err(_no_answer) => None,
