@@ -11,17 +11,20 @@ use api::{App, Limits, Parts, Reads, Replays};
 use commands::dispatch::office;
 use commands::dispatch::{Dispatch, Dispatcher};
 use commands::feed::pump::Pump;
-use commands::{Clock, Handler, Journal, Receipts, Snapshots};
+use commands::{Clock, Handler, Journal, Receipts, Snapshots, reactions};
 use domain::Aggregate;
 use domain::job::Job;
+use domain::schedule::Schedule;
 use infra::SystemClock;
-use infra::dispatch::{PostgresOffice, ReadSideJobs};
+use infra::dispatch::ReadSideJobs;
 use infra::nats;
 use infra::nats::dispatch::Forwarding;
+use infra::office::PostgresOffice;
+use infra::reactions::PostgresCheckpoint;
 use infra::receipts::ReadSideReceipts;
 use infra::worker;
 use projections::live::Projector;
-use projections::{ReadSide, Reader};
+use projections::{Office, ReadSide, Reader};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -66,16 +69,19 @@ pub(super) async fn start(
             .spawn(projector.run(running.stop_roles.clone()));
     }
     let writing = Writing::over(connections);
-    let jobs = Arc::new(writing.handler());
+    let handlers = Handlers {
+        jobs: Arc::new(writing.handler()),
+        schedules: Arc::new(writing.handler()),
+    };
     let own = roles
         .contains(&Role::Reactor)
-        .then(|| running.react(connections, &writing, &jobs));
+        .then(|| running.react(connections, &writing, &handlers));
     let forwarding = Forwarding::new(connections.nats.clone(), own).await;
     let forwarding = forwarding.context("listen to who is in office")?;
     let dispatch: Arc<dyn Dispatch> = Arc::new(forwarding);
     let parts = worker::Parts {
         dispatch: dispatch.clone(),
-        jobs: jobs.clone(),
+        jobs: handlers.jobs.clone(),
         clock: writing.clock.clone(),
     };
     if let Some(worker) = worker.worker(parts)? {
@@ -84,50 +90,64 @@ pub(super) async fn start(
         running.serving.spawn(worker.run(stop));
     }
     match listener {
-        Some(listener) => running.serve(
-            connections,
-            key_folder,
-            Working {
+        Some(listener) => {
+            let serving = Serving {
                 writing,
-                jobs,
+                handlers,
                 dispatch,
-            },
-            listener,
-        ),
+            };
+            running.serve(connections, key_folder, serving, listener)
+        }
         None => Ok(running),
     }
 }
 
 impl Running {
-    /// Fills the feed and hands out jobs, each when nobody else does.
+    /// Fills the feed, reacts to facts and hands out jobs, each when nobody else does.
     fn react(
         &self,
         connections: &Connections,
         writing: &Writing,
-        jobs: &Arc<Handler<Job>>,
+        handlers: &Handlers,
     ) -> Dispatcher {
         let publisher = Arc::new(connections.feed.publisher());
         let (pump, _state) = Pump::new(connections.journal.clone(), publisher);
+        let effects = reactions::run(reactions::Parts {
+            journal: writing.journal.clone(),
+            clock: writing.clock.clone(),
+            jobs: handlers.jobs.clone(),
+            schedules: handlers.schedules.clone(),
+            checkpoint: Arc::new(PostgresCheckpoint(connections.pool.clone())),
+            due: Arc::new(reactions::FromTheStart),
+            office: office(connections, Office::Reactor),
+        });
         let (dispatcher, dispatching) = Dispatcher::new(office::Parts {
             journal: writing.journal.clone(),
-            jobs: jobs.clone(),
+            jobs: handlers.jobs.clone(),
             clock: writing.clock.clone(),
             open: Arc::new(ReadSideJobs(connections.pool.clone())),
-            office: Arc::new(PostgresOffice(connections.pool.clone())),
+            office: office(connections, Office::Dispatcher),
         });
         let answering = nats::dispatch::serve(connections.nats.clone(), dispatcher.clone());
-        let reacting = async { tokio::join!(pump.run(), dispatching, answering) };
+        self.spawn(pump.run());
+        self.spawn(effects);
+        self.spawn(dispatching);
+        self.spawn(answering);
+        dispatcher
+    }
+
+    /// Runs a part of a role until the roles stop.
+    fn spawn<T: Send + 'static>(&self, part: impl Future<Output = T> + Send + 'static) {
         let stop = self.stop_roles.clone();
         self.roles
-            .spawn(async move { stop.run_until_cancelled(reacting).await });
-        dispatcher
+            .spawn(async move { drop(stop.run_until_cancelled(part).await) });
     }
 
     fn serve(
         mut self,
         connections: &Connections,
         key_folder: &Path,
-        working: Working,
+        serving: Serving,
         listener: TcpListener,
     ) -> anyhow::Result<Self> {
         self.address = Some(
@@ -135,11 +155,11 @@ impl Running {
                 .local_addr()
                 .context("ask for the address of HTTP")?,
         );
-        let Working {
+        let Serving {
             writing,
-            jobs,
+            handlers,
             dispatch,
-        } = working;
+        } = serving;
         let Writing {
             journal,
             clock,
@@ -158,7 +178,7 @@ impl Running {
         let replays = connections.replays.clone();
         let app = App::new(Parts {
             assignments: writing.handler(),
-            jobs,
+            jobs: handlers.jobs,
             queues: writing.handler(),
             dispatch: dispatch.clone(),
             journal: journal.clone(),
@@ -215,11 +235,22 @@ struct Writing {
     clock: Arc<dyn Clock>,
 }
 
-/// What HTTP has in common with the other roles.
-struct Working {
-    writing: Writing,
+/// The handlers that more than one role works with: they share what they know.
+struct Handlers {
     jobs: Arc<Handler<Job>>,
+    schedules: Arc<Handler<Schedule>>,
+}
+
+/// What HTTP is served with.
+struct Serving {
+    writing: Writing,
+    handlers: Handlers,
     dispatch: Arc<dyn Dispatch>,
+}
+
+fn office(connections: &Connections, office: Office) -> Arc<PostgresOffice> {
+    let pool = connections.pool.clone();
+    Arc::new(PostgresOffice { pool, office })
 }
 
 impl Writing {

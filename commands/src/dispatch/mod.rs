@@ -24,9 +24,7 @@ use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-pub use self::office::{
-    Dispatcher, FromTheStart, InOffice, Loaded, Office, OnlyOne, OpenJob, OpenJobs,
-};
+pub use self::office::{Dispatcher, FromTheStart, Loaded, OpenJob, OpenJobs};
 
 /// How many jobs one claim may take.
 pub const CLAIM_JOBS_MAX: usize = 1_000;
