@@ -243,21 +243,13 @@ async fn a_job_is_not_lost_with_the_caller_of_a_forwarded_claim_or_with_its_proc
     })
     .await?;
     api.post("/v1/jobs", &job).await?.is(201);
-    let claimed = api
-        .post("/v1/jobs/claim", &claim(5_000))
-        .await?
-        .is(200)
-        .json()?;
+    let claimed = api.claim(&claim(5_000)).await?;
     assert_eq!(claimed["jobs"][0]["attempt"], 1, "{claimed}");
 
     let _waiting = waits().await?;
     serve.signal(Signal::KILL)?;
     api.post("/v1/jobs", &job).await?.is(201);
-    let claimed = api
-        .post("/v1/jobs/claim", &claim(5_000))
-        .await?
-        .is(200)
-        .json()?;
+    let claimed = api.claim(&claim(5_000)).await?;
     let attempt = claimed["jobs"][0]["attempt"].as_u64();
     assert!(attempt == Some(1) || attempt == Some(2), "{claimed}");
     Ok(())
@@ -275,7 +267,7 @@ async fn a_forwarded_answer_that_is_larger_than_a_message_comes_whole() -> TestR
     }
     let claim = json!({"queues": ["mail"], "worker": "w", "jobs_max": 1000, "wait_ms": 5000});
     let there = api.at(&serve.base);
-    let claimed = there.post("/v1/jobs/claim", &claim).await?.is(200).json()?;
+    let claimed = there.claim(&claim).await?;
     let jobs = claimed["jobs"].as_array().cloned().unwrap_or_default();
     assert_eq!(jobs.len(), 40);
     assert!(jobs.iter().all(|job| job["payload"] == payload.as_str()));

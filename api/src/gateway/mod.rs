@@ -45,6 +45,9 @@ const HEADERS_BYTES_MAX: usize = 4 * 1024;
 /// The key that makes a repeat harmless.
 const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 
+/// Where the last hand-out stands: only the answer to a claim that was given jobs has one.
+const HAND_OUT: &str = "Ledgerline-Position";
+
 /// What a request may bring along beside its body; other headers are not looked at.
 pub(crate) const REQUEST_HEADERS: [&str; 7] = [
     "Authorization",
@@ -60,7 +63,7 @@ pub(crate) const REQUEST_HEADERS: [&str; 7] = [
 pub(crate) const ANSWER_HEADERS: [&str; 5] = [
     "Content-Type",
     "Retry-After",
-    "Ledgerline-Position",
+    HAND_OUT,
     "ETag",
     "X-Request-Id",
 ];
@@ -143,7 +146,8 @@ impl Gateway {
     /// Whether an answer has jobs, which have to be given back where it does not arrive.
     #[must_use]
     pub fn must_arrive(message: &Message, answer: &Answer) -> bool {
-        message.subject == CLAIM_SUBJECT && answer.status == StatusCode::OK
+        let has_jobs = |(name, _): &(&str, String)| *name == HAND_OUT;
+        message.subject == CLAIM_SUBJECT && answer.headers.iter().any(has_jobs)
     }
 
     /// Releases the jobs of an answer that must arrive and did not, as whoever claimed them.
