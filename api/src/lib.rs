@@ -7,6 +7,7 @@
 //! - [`auth`]: tokens, keys, roles.
 //! - [`exchange`]: what every request and every answer gets.
 //! - [`problem`]: every error, one table of statuses.
+//! - [`gateway`]: the worker protocol by messages instead of HTTP, over the same router.
 //! - [`app`]: the parts and the limits.
 
 pub mod app;
@@ -19,6 +20,7 @@ mod command;
 mod events;
 pub mod exchange;
 mod fields;
+pub mod gateway;
 mod health;
 mod history;
 mod jobs;
@@ -40,7 +42,7 @@ mod texts;
 pub mod trace;
 mod workload;
 
-use axum::Router;
+pub use axum::Router;
 use axum::middleware::from_fn_with_state;
 use utoipa_axum::router::OpenApiRouter;
 

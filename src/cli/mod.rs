@@ -33,6 +33,7 @@ mod show;
 mod token;
 mod up;
 mod verify;
+mod worker_protocol;
 mod workload;
 
 use std::path::PathBuf;
@@ -169,6 +170,9 @@ enum Command {
     /// Print the OpenAPI document of the HTTP API
     #[command(after_help = openapi::EXAMPLES)]
     Openapi,
+    /// Print the worker protocol over NATS: subjects, headers and JSON Schemas
+    #[command(after_help = worker_protocol::EXAMPLES)]
+    WorkerProtocol,
     /// Print the reference page of the command line as Markdown
     #[command(hide = true)]
     Reference,
@@ -251,6 +255,7 @@ fn run(command: Command, console: &Console) -> anyhow::Result<()> {
             Command::Verify(args) => verify::run(&args, console).await,
             Command::Bench(args) => bench::run(args, console).await,
             Command::Openapi => openapi::run(console),
+            Command::WorkerProtocol => worker_protocol::run(console),
             Command::Reference => Ok(console.out.line(&reference_page())?),
         }
     })

@@ -7,13 +7,15 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use commands::Journal as _;
+use commands::dispatch::Dispatch as _;
 use domain::Position;
 use infra::embedded::locate::{self, Search};
+use infra::nats::dispatch::Forwarding;
 use infra::nats::{self, JetStreamJournal};
 use infra::postgres::PgPool;
 use serde::Serialize;
 
-use super::checks::{chain, findings};
+use super::checks::{self, chain, findings};
 use super::servers::Addresses;
 use super::{Connections, Endpoints};
 
@@ -141,7 +143,11 @@ pub async fn doctor(data_dir: &Path, target: &Target) -> anyhow::Result<Vec<Find
     let pool = look_at_postgres(&addresses, &mut findings).await;
     if let (Some(journal), Some(pool)) = (journal, pool) {
         findings.push(read_side(&journal, &pool).await);
-        findings.push(match Connections::open(&addresses).await {
+        let connected = Connections::open(&addresses).await;
+        if let Ok(connections) = &connected {
+            findings.push(dispatch(connections.nats.clone()).await);
+        }
+        findings.push(match connected {
             Ok(_) => Finding::ok(
                 "streams",
                 "settings are as they must be, or were mended now".to_owned(),
@@ -306,6 +312,22 @@ async fn read_side(journal: &JetStreamJournal, pool: &PgPool) -> Finding {
             found,
             "a stopped model needs a program that can take the event, then it is rebuilt by itself; \
              a lag needs a running projector",
+        ),
+    }
+}
+
+async fn dispatch(client: nats::Client) -> Finding {
+    const CHECK: &str = "dispatch";
+    let forwarding = match Forwarding::new(client, None).await {
+        Ok(forwarding) => forwarding,
+        Err(error) => return Finding::failed(CHECK, chain(&error), "look at NATS"),
+    };
+    match forwarding.depths(&checks::anybody()).await {
+        Ok(_) => Finding::ok(CHECK, "a dispatcher is in office".to_owned()),
+        Err(error) => Finding::warning(
+            CHECK,
+            format!("claims are answered 503: {error}"),
+            "start a process with the role `reactor`; one that has just started needs a moment",
         ),
     }
 }

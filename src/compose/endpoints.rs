@@ -21,6 +21,8 @@ pub struct Endpoints {
     pub nats_feed: String,
     /// NATS, for subscribers: the feed's account, reading only.
     pub nats_subscriber: String,
+    /// NATS, for workers: the feed's account, requests of the worker protocol only.
+    pub nats_worker: String,
     /// NATS' system account, for `doctor`.
     pub nats_system: String,
     /// Postgres, as the service.

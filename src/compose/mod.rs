@@ -10,6 +10,7 @@ mod checks;
 pub mod doctor;
 pub mod endpoints;
 mod keys;
+mod messages;
 mod roles;
 mod servers;
 mod settings;
@@ -100,6 +101,7 @@ async fn start_on(
         nats: embedded.nats.url(),
         nats_feed: embedded.nats_feed.url(),
         nats_subscriber: embedded.nats_subscriber.url(),
+        nats_worker: embedded.nats_worker.url(),
         nats_system: embedded.nats_system.url(),
         postgres: embedded.postgres.clone(),
         token_file: std::path::absolute(token_file).context("name the token file")?,

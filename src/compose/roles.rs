@@ -18,6 +18,8 @@ use domain::job::Job;
 use domain::schedule::Schedule;
 use infra::SystemClock;
 use infra::dispatch::ReadSideJobs;
+use infra::nats;
+use infra::nats::dispatch::Forwarding;
 use infra::office::PostgresOffice;
 use infra::reactions::{PostgresCheckpoint, ReadSideCounts, ReadSideSchedules};
 use infra::receipts::ReadSideReceipts;
@@ -28,7 +30,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{Connections, Role, WorkerArgs, checks, keys};
+use super::{Connections, Role, WorkerArgs, checks, keys, messages};
 
 /// How long requests that are under way have to end. Whoever holds a connection open beyond it is
 /// cut off: all that was acknowledged is on the disk.
@@ -61,90 +63,116 @@ pub(super) async fn start(
         roles: TaskTracker::new(),
         stop_roles: CancellationToken::new(),
     };
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let side = ReadSide::follow(connections.pool.clone());
-    let receipts = ReadSideReceipts::follow(connections.pool.clone(), &side);
-    let writing = Writing {
-        journal: connections.journal.clone(),
-        receipts: Arc::new(receipts),
-        snapshots: connections.snapshots.clone(),
-        clock: clock.clone(),
-    };
-    let handlers = Handlers {
-        jobs: Arc::new(writing.handler()),
-        schedules: Arc::new(writing.handler()),
-        batches: Arc::new(writing.handler()),
-    };
     if roles.contains(&Role::Projector) {
         let projector = Projector::new(connections.pool.clone(), connections.journal.clone());
         running
             .roles
             .spawn(projector.run(running.stop_roles.clone()));
     }
-    if roles.contains(&Role::Reactor) {
-        let publisher = Arc::new(connections.feed.publisher());
-        let (pump, _state) = Pump::new(connections.journal.clone(), publisher);
-        let stop = running.stop_roles.clone();
-        running
-            .roles
-            .spawn(async move { stop.run_until_cancelled(pump.run()).await });
-        let reacting = reactions::run(reactions::Parts {
-            journal: connections.journal.clone(),
-            clock: clock.clone(),
-            jobs: handlers.jobs.clone(),
-            schedules: handlers.schedules.clone(),
-            batches: handlers.batches.clone(),
-            count: Arc::new(ReadSideCounts {
-                reader: Reader::new(connections.pool.clone()),
-                side: side.clone(),
-            }),
-            checkpoint: Arc::new(PostgresCheckpoint(connections.pool.clone())),
-            due: Arc::new(ReadSideSchedules(connections.pool.clone())),
-            office: office(connections, Office::Reactor),
-        });
-        let stop = running.stop_roles.clone();
-        running
-            .roles
-            .spawn(async move { stop.run_until_cancelled(reacting).await });
+    let writing = Writing::over(connections);
+    let handlers = Handlers {
+        jobs: Arc::new(writing.handler()),
+        schedules: Arc::new(writing.handler()),
+        batches: Arc::new(writing.handler()),
+    };
+    let own = roles
+        .contains(&Role::Reactor)
+        .then(|| running.react(connections, &writing, &handlers));
+    let forwarding = Forwarding::new(connections.nats.clone(), own).await;
+    let forwarding = forwarding.context("listen to who is in office")?;
+    let dispatch: Arc<dyn Dispatch> = Arc::new(forwarding);
+    let parts = worker::Parts {
+        dispatch: dispatch.clone(),
+        jobs: handlers.jobs.clone(),
+        clock: writing.clock.clone(),
+    };
+    if let Some(worker) = worker.worker(parts)? {
+        // It ends with the requests: what it has to say at its end needs the roles.
+        let stop = running.stop_serving.clone();
+        running.serving.spawn(worker.run(stop));
     }
     match listener {
         Some(listener) => {
             let serving = Serving {
                 writing,
                 handlers,
-                side,
+                dispatch,
             };
-            running.serve(connections, key_folder, worker, listener, serving)
+            running.serve(connections, key_folder, serving, listener)
         }
         None => Ok(running),
     }
 }
 
 impl Running {
+    /// Fills the feed, reacts to facts and hands out jobs, each when nobody else does.
+    fn react(
+        &self,
+        connections: &Connections,
+        writing: &Writing,
+        handlers: &Handlers,
+    ) -> Dispatcher {
+        let publisher = Arc::new(connections.feed.publisher());
+        let (pump, _state) = Pump::new(connections.journal.clone(), publisher);
+        let effects = reactions::run(reactions::Parts {
+            journal: writing.journal.clone(),
+            clock: writing.clock.clone(),
+            jobs: handlers.jobs.clone(),
+            schedules: handlers.schedules.clone(),
+            batches: handlers.batches.clone(),
+            count: Arc::new(ReadSideCounts {
+                reader: Reader::new(connections.pool.clone()),
+                side: writing.side.clone(),
+            }),
+            checkpoint: Arc::new(PostgresCheckpoint(connections.pool.clone())),
+            due: Arc::new(ReadSideSchedules(connections.pool.clone())),
+            office: office(connections, Office::Reactor),
+        });
+        let (dispatcher, dispatching) = Dispatcher::new(office::Parts {
+            journal: writing.journal.clone(),
+            jobs: handlers.jobs.clone(),
+            clock: writing.clock.clone(),
+            open: Arc::new(ReadSideJobs(connections.pool.clone())),
+            office: office(connections, Office::Dispatcher),
+        });
+        let answering = nats::dispatch::serve(connections.nats.clone(), dispatcher.clone());
+        self.spawn(pump.run());
+        self.spawn(effects);
+        self.spawn(dispatching);
+        self.spawn(answering);
+        dispatcher
+    }
+
+    /// Runs a part of a role until the roles stop.
+    fn spawn<T: Send + 'static>(&self, part: impl Future<Output = T> + Send + 'static) {
+        let stop = self.stop_roles.clone();
+        self.roles
+            .spawn(async move { drop(stop.run_until_cancelled(part).await) });
+    }
+
     fn serve(
         mut self,
         connections: &Connections,
         key_folder: &Path,
-        worker: &WorkerArgs,
-        listener: TcpListener,
         serving: Serving,
+        listener: TcpListener,
     ) -> anyhow::Result<Self> {
-        let Serving {
-            writing,
-            handlers,
-            side,
-        } = serving;
-        let Handlers {
-            jobs,
-            schedules,
-            batches,
-        } = handlers;
         self.address = Some(
             listener
                 .local_addr()
                 .context("ask for the address of HTTP")?,
         );
-        let clock = writing.clock.clone();
+        let Serving {
+            writing,
+            handlers,
+            dispatch,
+        } = serving;
+        let Writing {
+            journal,
+            clock,
+            side,
+            ..
+        } = &writing;
         let verifier = Arc::new(Verifier::new(keys::read(key_folder)?, clock.clone()));
         let follow = keys::follow(
             key_folder.to_owned(),
@@ -152,52 +180,39 @@ impl Running {
             self.stop_roles.clone(),
         );
         self.roles.spawn(follow);
-        let journal: Arc<dyn Journal> = connections.journal.clone();
         let metrics = infra::telemetry::start_metrics()?;
         let shutdown = self.stop_serving.clone();
-        let (dispatcher, dispatching) = Dispatcher::new(office::Parts {
-            journal: journal.clone(),
-            jobs: jobs.clone(),
-            clock: clock.clone(),
-            open: Arc::new(ReadSideJobs(connections.pool.clone())),
-            office: office(connections, Office::Dispatcher),
-        });
-        let stop = self.stop_roles.clone();
-        self.roles
-            .spawn(async move { stop.run_until_cancelled(dispatching).await });
-        let dispatch: Arc<dyn Dispatch> = Arc::new(dispatcher);
-        let parts = worker::Parts {
-            dispatch: dispatch.clone(),
-            jobs: jobs.clone(),
-            clock: clock.clone(),
-        };
-        if let Some(worker) = worker.worker(parts)? {
-            // It ends with the requests: what it has to say at its end needs the roles.
-            self.serving.spawn(worker.run(self.stop_serving.clone()));
-        }
+        let replays = connections.replays.clone();
         let app = App::new(Parts {
             assignments: writing.handler(),
-            jobs,
+            jobs: handlers.jobs,
             queues: writing.handler(),
-            schedules,
-            batches,
+            schedules: handlers.schedules,
+            batches: handlers.batches,
             dispatch: dispatch.clone(),
             journal: journal.clone(),
             feed: connections.feed.clone(),
-            replays: Replays::new(journal, connections.replays.clone(), shutdown.clone()),
+            replays: Replays::new(journal.clone(), replays, shutdown.clone()),
             reads: Reads {
                 reader: Reader::new(connections.pool.clone()),
-                side,
+                side: side.clone(),
             },
-            clock,
+            clock: clock.clone(),
             verifier,
-            checks: checks::all(connections, dispatch.clone()),
+            checks: checks::all(connections, dispatch),
             metrics: Arc::new(move || metrics.render()),
             limits: Limits::default(),
             shutdown: shutdown.clone(),
         });
+        let router = api::router(app);
+        let messages = messages::serve(
+            connections.nats_feed.clone(),
+            router.clone(),
+            shutdown.clone(),
+        );
+        self.serving.spawn(messages);
         self.serving.spawn(async move {
-            let served = api::serve(listener, api::router(app), shutdown.cancelled_owned()).await;
+            let served = api::serve(listener, router, shutdown.cancelled_owned()).await;
             if let Err(error) = served {
                 tracing::error!(%error, "HTTP is served no longer");
             }
@@ -220,11 +235,13 @@ impl Running {
     }
 }
 
-/// What HTTP is served with.
-struct Serving {
-    writing: Writing,
-    handlers: Handlers,
+/// What a handler works with, whichever aggregate it is for.
+struct Writing {
+    journal: Arc<dyn Journal>,
     side: ReadSide,
+    receipts: Arc<dyn Receipts>,
+    snapshots: Arc<dyn Snapshots>,
+    clock: Arc<dyn Clock>,
 }
 
 /// The handlers that more than one role works with: they share what they know.
@@ -234,20 +251,31 @@ struct Handlers {
     batches: Arc<Handler<Batch>>,
 }
 
+/// What HTTP is served with.
+struct Serving {
+    writing: Writing,
+    handlers: Handlers,
+    dispatch: Arc<dyn Dispatch>,
+}
+
 fn office(connections: &Connections, office: Office) -> Arc<PostgresOffice> {
     let pool = connections.pool.clone();
     Arc::new(PostgresOffice { pool, office })
 }
 
-/// What a handler works with, whichever aggregate it is for.
-struct Writing {
-    journal: Arc<dyn Journal>,
-    receipts: Arc<dyn Receipts>,
-    snapshots: Arc<dyn Snapshots>,
-    clock: Arc<dyn Clock>,
-}
-
 impl Writing {
+    fn over(connections: &Connections) -> Self {
+        let side = ReadSide::follow(connections.pool.clone());
+        let receipts = ReadSideReceipts::follow(connections.pool.clone(), &side);
+        Self {
+            journal: connections.journal.clone(),
+            side,
+            receipts: Arc::new(receipts),
+            snapshots: connections.snapshots.clone(),
+            clock: Arc::new(SystemClock),
+        }
+    }
+
     fn handler<A: Aggregate>(&self) -> Handler<A> {
         Handler::new(
             self.journal.clone(),

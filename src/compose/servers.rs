@@ -32,6 +32,10 @@ enum Sync {
 /// Open connections to every server.
 #[derive(Clone)]
 pub struct Connections {
+    /// NATS, in the account of the journal.
+    pub nats: nats::Client,
+    /// NATS, in the account of the feed.
+    pub nats_feed: nats::Client,
     /// The log.
     pub journal: Arc<JetStreamJournal>,
     /// The public events.
@@ -166,9 +170,11 @@ impl Connections {
         Ok(Self {
             journal: Arc::new(JetStreamJournal::open(client.clone(), journal).await?),
             feed: Arc::new(JetStreamFeed::open(feed_client.clone(), feed).await?),
-            replays: Arc::new(NatsReplays::new(feed_client)),
-            snapshots: Arc::new(JetStreamSnapshots::open(client, replicas).await?),
+            replays: Arc::new(NatsReplays::new(feed_client.clone())),
+            snapshots: Arc::new(JetStreamSnapshots::open(client.clone(), replicas).await?),
             pool,
+            nats: client,
+            nats_feed: feed_client,
         })
     }
 }

@@ -111,11 +111,11 @@ pub struct ServeSettings {
 /// A part of the service that a process may run alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Role {
-    /// Takes commands and answers queries. Any number may run.
+    /// Takes commands and answers queries over HTTP, and serves workers over NATS. Any number may run.
     Api,
     /// Folds the journal into the read models. One works, the others stand by.
     Projector,
-    /// Fills the feed. One works, the others stand by.
+    /// Fills the feed and hands out jobs. One works, the others stand by.
     Reactor,
 }
 

@@ -65,6 +65,7 @@ async fn no_secret_stands_in_the_log() -> TestResult {
         &e.nats,
         &e.nats_feed,
         &e.nats_subscriber,
+        &e.nats_worker,
         &e.nats_system,
         &e.postgres,
     ];

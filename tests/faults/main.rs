@@ -7,6 +7,7 @@ mod support;
 
 mod batches;
 mod crash;
+mod dispatch;
 mod fairness;
 mod feed_checker;
 mod jobs;

@@ -128,6 +128,15 @@ impl Api {
             .receipt()
     }
 
+    /// What a claim is answered, once a dispatcher is in office.
+    pub(crate) async fn claim(&self, body: &Value) -> TestResult<Value> {
+        let answered = until("a dispatcher is in office", async || {
+            let answer = self.post("/v1/jobs/claim", body).await?;
+            Ok((answer.status != 503).then_some(answer))
+        });
+        answered.await?.is(200).json()
+    }
+
     /// The assignment as it is at `position` or later.
     pub(crate) async fn assignment(&self, id: &str, position: u64) -> TestResult<Value> {
         self.get_at(&format!("/v1/assignments/{id}"), position)

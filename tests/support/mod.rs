@@ -1,7 +1,8 @@
 //! What the end-to-end tests share: the real program on real servers, clients of it, and a look at
 //! what lies below it that goes past its own code.
 //!
-//! - [`program`]: `ledgerline up` and the other subcommands as child processes.
+//! - [`program`], [`serve`]: `ledgerline up`, `ledgerline serve` and the other subcommands as child
+//!   processes.
 //! - [`batches`]: batches of jobs, and a worker for them.
 //! - [`http`], [`sse`]: a client of the API. [`nats`]: the streams as a plain client reads them.
 //! - [`process`]: processes of a data folder, and the memory of one.
@@ -18,6 +19,7 @@ pub(crate) mod http;
 pub(crate) mod nats;
 pub(crate) mod process;
 pub(crate) mod program;
+pub(crate) mod serve;
 pub(crate) mod sse;
 
 use std::io::Write as _;

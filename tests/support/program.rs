@@ -77,6 +77,7 @@ pub(crate) struct Endpoints {
     pub(crate) nats: String,
     pub(crate) nats_feed: String,
     pub(crate) nats_subscriber: String,
+    pub(crate) nats_worker: String,
     pub(crate) nats_system: String,
     pub(crate) postgres: String,
     pub(crate) token_file: PathBuf,

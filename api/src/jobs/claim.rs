@@ -6,13 +6,15 @@
 
 use std::time::Duration;
 
+use axum::Extension;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse as _, Response};
 use commands::dispatch::{
-    CLAIM_JOBS_MAX, CLAIM_QUEUES_MAX, CLAIM_WAIT_MAX, Claim, HandedOut, LEASE_DEFAULT, LEASE_S,
+    CLAIM_BYTES_MAX, CLAIM_JOBS_MAX, CLAIM_QUEUES_MAX, CLAIM_WAIT_MAX, Claim, HandedOut,
+    LEASE_DEFAULT, LEASE_S,
 };
 use domain::labels::Labels;
 use domain::{Actor, Timestamp};
@@ -59,6 +61,10 @@ pub(crate) struct ClaimJobs {
     #[schema(max_items = 20)]
     pub(crate) capabilities: Option<Vec<NameText>>,
 }
+
+/// What an answer to a claim may have at most, where it does not go over HTTP.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BytesMax(pub(crate) usize);
 
 /// The jobs that a worker got.
 #[derive(Debug, Serialize, ToSchema)]
@@ -115,11 +121,15 @@ pub(crate) struct ClaimedJob {
 async fn claim(
     State(app): State<App>,
     caller: Caller,
+    bytes_max: Option<Extension<BytesMax>>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
     let body: ClaimJobs = read_json(&headers, body, app.limits.body_bytes_max).await?;
-    let claim = body.into_claim(&caller)?;
+    let mut claim = body.into_claim(&caller)?;
+    if let Some(Extension(BytesMax(bytes_max))) = bytes_max {
+        claim.bytes_max = bytes_max;
+    }
     let handed_out = tokio::select! {
         biased;
         handed_out = app.dispatch.claim(claim) => handed_out?,
@@ -163,6 +173,7 @@ impl ClaimJobs {
                 worker,
                 capabilities,
                 jobs_max,
+                bytes_max: CLAIM_BYTES_MAX,
                 lease,
                 wait,
                 actor: Actor {

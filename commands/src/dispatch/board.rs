@@ -26,10 +26,6 @@ use crate::clock::later;
 /// handed out.
 const SPEC_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// How long a job rests that could not be started: what stood in its way, as a journal that does not
-/// answer, is not gone at once.
-const TAKEN_BACK: Duration = Duration::from_secs(1);
-
 /// A job of a tenant.
 pub type JobKey = (Tenant, Uuid);
 
@@ -286,12 +282,12 @@ impl Board {
         }
     }
 
-    /// An offer came to nothing: the job waits again, for a moment, unless the journal has told
+    /// An offer that came to nothing: the job waits again, after a rest, unless the journal has told
     /// otherwise meanwhile.
-    pub fn taken_back(&mut self, job: &JobKey, now: Timestamp) {
+    pub fn taken_back(&mut self, job: &JobKey, rest: Duration, now: Timestamp) {
         let is_offered = |entry: &Entry| matches!(entry.state, State::Offered { .. });
         if self.jobs.get(job).is_some_and(is_offered) {
-            self.wait_until(job, Some(later(now, TAKEN_BACK)), now);
+            self.wait_until(job, Some(later(now, rest)), now);
         }
     }
 

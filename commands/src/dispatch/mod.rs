@@ -21,12 +21,17 @@ use std::time::Duration;
 use domain::job::{Capabilities, Spec};
 use domain::{Name, Position, Tenant, Timestamp, Token};
 use futures_util::future::BoxFuture;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use self::office::{Dispatcher, FromTheStart, Loaded, OpenJob, OpenJobs};
 
 /// How many jobs one claim may take.
 pub const CLAIM_JOBS_MAX: usize = 1_000;
+
+/// How many bytes of jobs one claim may take: a thousand of the largest would be 250 MB in one answer,
+/// and several times that on its way.
+pub const CLAIM_BYTES_MAX: usize = 32 << 20;
 
 /// How long a claim may wait for a job.
 pub const CLAIM_WAIT_MAX: Duration = Duration::from_secs(60);
@@ -41,7 +46,7 @@ pub const LEASE_S: std::ops::RangeInclusive<u32> = 1..=3_600;
 pub const LEASE_DEFAULT: Duration = Duration::from_secs(30);
 
 /// A worker that asks for jobs.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Claim {
     /// Of whose jobs.
     pub tenant: Tenant,
@@ -53,6 +58,9 @@ pub struct Claim {
     pub capabilities: Capabilities,
     /// How many at most, up to [`CLAIM_JOBS_MAX`].
     pub jobs_max: usize,
+    /// How many bytes they may have together as JSON, where one alone has no more, up to
+    /// [`CLAIM_BYTES_MAX`].
+    pub bytes_max: usize,
     /// How long until it has to be heard of again.
     pub lease: Duration,
     /// How long it waits where there is none.
@@ -62,7 +70,7 @@ pub struct Claim {
 }
 
 /// A job that was handed out.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HandedOut {
     /// Its id.
     pub id: Uuid,
@@ -77,7 +85,7 @@ pub struct HandedOut {
 }
 
 /// A worker that is alive.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Beat {
     /// Of whose job.
     pub tenant: Tenant,
@@ -90,7 +98,7 @@ pub struct Beat {
 }
 
 /// What one queue has right now.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Depth {
     /// Jobs that could be handed out.
     pub ready: usize,
@@ -103,10 +111,10 @@ pub struct Depth {
 }
 
 /// Why the dispatcher does not answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum DispatchError {
-    /// None is in office here, or it has not read the journal to its end yet.
-    #[error("the dispatcher is not in office")]
+    /// None is in office, or it has not read the journal to its end yet.
+    #[error("no dispatcher is in office")]
     NotInOffice,
     /// As many claims wait as may.
     #[error("too many claims wait")]

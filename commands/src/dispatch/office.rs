@@ -16,7 +16,7 @@ use domain::queue::Queue;
 use domain::{Position, Tenant, Timestamp, Token};
 use futures_util::future::{BoxFuture, FutureExt};
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use self::term::Term;
 use super::board::{JobKey, WaitingJob};
@@ -67,6 +67,7 @@ pub struct FromTheStart;
 #[derive(Debug, Clone)]
 pub struct Dispatcher {
     asks: mpsc::Sender<Ask>,
+    in_office: watch::Receiver<bool>,
 }
 
 /// What the office needs.
@@ -89,6 +90,7 @@ pub(super) enum Ask {
     Claim(Claim, oneshot::Sender<Answer<Vec<HandedOut>>>),
     Beat(Beat, oneshot::Sender<Answer<Option<Timestamp>>>),
     Depths(Tenant, oneshot::Sender<Answer<Vec<(Token, Depth)>>>),
+    GiveBack(Claim, Vec<HandedOut>),
 }
 
 type Answer<T> = Result<T, DispatchError>;
@@ -115,7 +117,23 @@ impl Dispatcher {
     /// by itself.
     pub fn new(parts: Parts) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (asks, asked) = mpsc::channel(ASKS_MAX);
-        (Self { asks }, run(parts, asked))
+        let (is_in_office, in_office) = watch::channel(false);
+        let dispatcher = Self { asks, in_office };
+        (dispatcher, run(parts, asked, is_in_office))
+    }
+
+    /// Whether it is in office, as it changes.
+    #[must_use]
+    pub fn in_office(&self) -> watch::Receiver<bool> {
+        self.in_office.clone()
+    }
+
+    /// Jobs of `claim` did not reach their worker: they wait again. Where the office was lost
+    /// meanwhile, they wait for the end of their leases.
+    pub fn give_back(&self, claim: Claim, jobs: Vec<HandedOut>) {
+        if let Err(error) = self.asks.try_send(Ask::GiveBack(claim, jobs)) {
+            tracing::warn!(%error, "jobs are left to the end of their leases");
+        }
     }
 
     async fn ask<T>(&self, ask: impl FnOnce(oneshot::Sender<Answer<T>>) -> Ask) -> Answer<T> {
@@ -150,11 +168,13 @@ impl OpenJobs for FromTheStart {
     }
 }
 
-async fn run(parts: Parts, mut asked: mpsc::Receiver<Ask>) {
+async fn run(parts: Parts, mut asked: mpsc::Receiver<Ask>, in_office: watch::Sender<bool>) {
     let mut retry_ms = RETRY_MS.0;
     loop {
         let begun = tokio::time::Instant::now();
-        let ended = match one_term(&parts, &mut asked).await {
+        let ended = one_term(&parts, &mut asked, &in_office).await;
+        in_office.send_replace(false);
+        let ended = match ended {
             Ok(never) => match never {},
             Err(Ended::NobodyAsks) => return,
             Err(ended) => ended,
@@ -178,6 +198,7 @@ async fn run(parts: Parts, mut asked: mpsc::Receiver<Ask>) {
 async fn one_term(
     parts: &Parts,
     asked: &mut mpsc::Receiver<Ask>,
+    is_in_office: &watch::Sender<bool>,
 ) -> Result<std::convert::Infallible, Ended> {
     let in_office = while_turning_away(asked, parts.office.enter()).await?;
     let in_office = in_office.map_err(Ended::Enter)?;
@@ -188,6 +209,7 @@ async fn one_term(
         open_jobs = term.open_jobs(),
         "dispatcher is in office"
     );
+    is_in_office.send_replace(true);
     term.serve(asked).await
 }
 
@@ -206,6 +228,7 @@ async fn while_turning_away<T>(
                 Ask::Claim(_, answer) => drop(answer.send(Err(DispatchError::NotInOffice))),
                 Ask::Beat(_, answer) => drop(answer.send(Err(DispatchError::NotInOffice))),
                 Ask::Depths(_, answer) => drop(answer.send(Err(DispatchError::NotInOffice))),
+                Ask::GiveBack(..) => tracing::warn!("jobs are left to the end of their leases"),
             },
         }
     }

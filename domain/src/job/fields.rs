@@ -5,7 +5,7 @@ use strum::{Display, EnumString, IntoStaticStr, VariantNames};
 use uuid::Uuid;
 
 use super::Retry;
-use crate::labels::Labels;
+use crate::labels::{LabelValue, Labels};
 use crate::{Json, Name, Tenant, Text, Timestamp, Token};
 
 /// What went wrong: at most 8,000 bytes.
@@ -55,6 +55,25 @@ pub struct Spec {
     /// By what a second enqueue of the same work is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unique: Option<Unique>,
+}
+
+impl Spec {
+    /// What the names and numbers of a job have at most as JSON, with what is told of an attempt.
+    const FIELDS_JSON_BYTES_MAX: usize = 1_500;
+
+    /// As many bytes as it has at most as JSON, as a worker is given it. A text may double: every
+    /// quote in it takes two.
+    #[must_use]
+    pub fn json_bytes_max(&self) -> usize {
+        let payload = self.payload.as_ref().map_or(0, |json| json.get().len());
+        let label =
+            |(key, value): (&Name, &LabelValue)| key.as_str().len() + value.as_str().len() + 6;
+        let texts = [Some(&self.kind), self.fairness_key.as_ref()];
+        let texts = texts.into_iter().flatten().chain(&self.capabilities.0);
+        let texts = texts.map(|text| text.as_str().len() + 3);
+        let texts: usize = texts.chain(self.labels.iter().map(label)).sum();
+        Self::FIELDS_JSON_BYTES_MAX + payload + 2 * texts
+    }
 }
 
 /// By what a second enqueue of the same work is known: a key that counts within its queue, for ever or

@@ -101,6 +101,8 @@ pub struct Endpoints {
     pub nats_feed: NatsEndpoint,
     /// For subscribers: may read the stream `FEED` and `replay.>`, and write nothing.
     pub nats_subscriber: NatsEndpoint,
+    /// For workers: may send requests to `worker.v1.>` and hear the answers, and nothing else.
+    pub nats_worker: NatsEndpoint,
     /// For questions about the server itself (`$SYS.REQ.>`).
     pub nats_system: NatsEndpoint,
     /// `postgres://…`, with user and password, of the program's own database.
@@ -127,6 +129,7 @@ impl Endpoints {
             nats: nats(nats::USER_LEDGER, &secrets.nats_ledger),
             nats_feed: nats(nats::USER_FEED, &secrets.nats_feed),
             nats_subscriber: nats(nats::USER_SUBSCRIBER, &secrets.nats_subscriber),
+            nats_worker: nats(nats::USER_WORKER, &secrets.nats_worker),
             nats_system: nats(nats::USER_SYSTEM, &secrets.nats_system),
             postgres: format!(
                 "postgres://{owner}:{password}@127.0.0.1:{port}/{owner}?sslmode=disable",

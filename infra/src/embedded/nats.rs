@@ -3,7 +3,8 @@
 //! One server, three accounts that cannot see each other:
 //! - `LEDGER`, of the service alone: the journal, timers, work. A subscriber in the same account
 //!   could name the journal's subjects as the place a consumer delivers to.
-//! - `FEED`: the public copy. The service writes it; `subscriber` reads it and writes nothing.
+//! - `FEED`: where everybody else is. The service writes the public copy; `subscriber` reads it and
+//!   writes nothing; `worker` sends requests of the worker protocol and hears its own answers.
 //! - `SYSTEM`: what the server says about itself, for `ledgerline doctor`.
 //!
 //! A subscriber makes its own consumers (there is no reading a stream without), so it can also
@@ -33,6 +34,8 @@ pub(crate) const USER_LEDGER: &str = "ledgerline";
 pub(crate) const USER_FEED: &str = "ledgerline_feed";
 /// The read-only user in the account of the feed.
 pub(crate) const USER_SUBSCRIBER: &str = "subscriber";
+/// The user of workers in the account of the feed.
+pub(crate) const USER_WORKER: &str = "worker";
 /// The user of the server's own account.
 pub(crate) const USER_SYSTEM: &str = "ledgerline_system";
 
@@ -51,6 +54,12 @@ const SUBSCRIBER_MAY_PUBLISH: [&str; 11] = [
     "$JS.ACK.FEED.>",
     "$JS.FC.FEED.>",
 ];
+
+/// All a worker sends: its requests. It does not hear those of others, which carry tokens.
+const WORKER_MAY_PUBLISH: [&str; 1] = ["worker.v1.>"];
+
+/// Where a worker listens: the answers to this user, and to no other.
+const WORKER_MAY_SUBSCRIBE: [&str; 1] = ["_INBOX_worker.>"];
 
 /// Where a reader listens: answers, the feed as it happens, replays.
 const SUBSCRIBER_MAY_SUBSCRIBE: [&str; 3] = ["_INBOX.>", "feed.>", "replay.>"];
@@ -186,6 +195,10 @@ accounts {{
         publish: {{ allow: [{may_publish}] }}
         subscribe: {{ allow: [{may_subscribe}] }}
       }} }}
+      {{ {worker}, permissions: {{
+        publish: {{ allow: [{worker_may_publish}] }}
+        subscribe: {{ allow: [{worker_may_subscribe}] }}
+      }} }}
     ]
   }}
 }}
@@ -197,6 +210,9 @@ system_account: SYSTEM
         ledger = user(USER_LEDGER, secrets.nats_ledger.as_str()),
         feed = user(USER_FEED, secrets.nats_feed.as_str()),
         subscriber = user(USER_SUBSCRIBER, secrets.nats_subscriber.as_str()),
+        worker = user(USER_WORKER, secrets.nats_worker.as_str()),
+        worker_may_publish = quoted(&WORKER_MAY_PUBLISH),
+        worker_may_subscribe = quoted(&WORKER_MAY_SUBSCRIBE),
         may_publish = quoted(&SUBSCRIBER_MAY_PUBLISH),
         may_subscribe = quoted(&SUBSCRIBER_MAY_SUBSCRIBE),
     )

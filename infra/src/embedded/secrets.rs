@@ -47,6 +47,8 @@ pub(crate) struct Secrets {
     pub(crate) nats_feed: Secret,
     /// Everyone who reads the feed.
     pub(crate) nats_subscriber: Secret,
+    /// Everyone who works by messages.
+    pub(crate) nats_worker: Secret,
     /// Who asks the NATS server about itself.
     pub(crate) nats_system: Secret,
     /// The owner of the database.
@@ -66,6 +68,7 @@ impl Secrets {
             &mut secrets.nats_ledger,
             &mut secrets.nats_feed,
             &mut secrets.nats_subscriber,
+            &mut secrets.nats_worker,
             &mut secrets.nats_system,
             &mut secrets.postgres,
             &mut secrets.postgres_superuser,

@@ -5,6 +5,8 @@
 //! - [`settings`]: the streams' settings, checked and mended at start.
 //! - [`journal`]: `journal.<tenant>.<category>.<id>`, one message a commit.
 //! - [`snapshots`]: `snapshot.<tenant>.<category>.<id>`, the last message of each subject.
+//! - [`dispatch`]: `dispatch.v1.*`, how other processes ask the dispatcher in office.
+//! - [`requests`]: `worker.v1.>`, requests of users that have no HTTP.
 //! - [`feed`]: `feed.<tenant>.<category>.<event>.<id>`, one CloudEvent a message, and replays.
 //!
 //! What the client library lacks (batch direct get, atomic batches, a consumer that is watched) is
@@ -13,10 +15,12 @@
 mod api;
 pub mod connection;
 mod direct;
+pub mod dispatch;
 pub mod feed;
 pub mod journal;
 mod ordered;
 mod percent;
+pub mod requests;
 pub mod server;
 pub mod settings;
 pub mod snapshots;

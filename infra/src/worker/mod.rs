@@ -27,7 +27,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use commands::dispatch::{Claim, Dispatch, DispatchError, HandedOut};
+use commands::dispatch::{CLAIM_BYTES_MAX, Claim, Dispatch, DispatchError, HandedOut};
 use commands::{Clock, Handler};
 use domain::Actor;
 use domain::job::Job;
@@ -207,6 +207,7 @@ impl Shared {
             worker: worker.clone(),
             capabilities: capabilities.clone(),
             jobs_max,
+            bytes_max: CLAIM_BYTES_MAX,
             lease: *lease,
             wait: CLAIM_WAIT,
             actor: self.actor(),

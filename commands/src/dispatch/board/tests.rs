@@ -63,6 +63,7 @@ fn claim(queues: &[&str], jobs_max: usize) -> Claim {
         worker: name("w1"),
         capabilities: job::Capabilities::default(),
         jobs_max,
+        bytes_max: usize::MAX,
         lease: Duration::from_secs(10),
         wait: Duration::ZERO,
         actor: domain::Actor {
@@ -294,12 +295,12 @@ fn what_was_offered_in_vain_is_offered_again() {
     let one = claim(&["mail"], 1);
     assert_eq!(board.take(&one, at(0)).len(), 1);
     assert!(board.take(&one, at(0)).is_empty());
-    board.taken_back(&job(1), at(0));
+    board.taken_back(&job(1), Duration::from_secs(1), at(0));
     assert!(board.take(&one, at(0)).is_empty());
     assert!(board.pass(at(1_000), 10).is_empty());
     assert_eq!(take(&mut board, &one, at(1_000)), [1]);
     // It runs by now: nothing is taken back.
-    board.taken_back(&job(1), at(0));
+    board.taken_back(&job(1), Duration::from_secs(1), at(0));
     assert!(board.take(&one, at(0)).is_empty());
 }
 

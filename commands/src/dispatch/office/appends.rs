@@ -1,5 +1,6 @@
 //! What the office appends, in tasks of their own: starts and ends of attempts.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use domain::job::{self, Command, Event, Job, Spec};
@@ -11,8 +12,12 @@ use uuid::Uuid;
 
 use super::{Answer, Parts};
 use crate::dispatch::board::{JobKey, Offer, Overdue};
-use crate::dispatch::{CLAIM_JOBS_MAX, Claim, HandedOut};
+use crate::dispatch::{CLAIM_BYTES_MAX, CLAIM_JOBS_MAX, Claim, HandedOut};
 use crate::{Clock, Failure, Handler, Journal, ReadError, Request};
+
+/// How many jobs are read from the journal at the same time for one claim: a read takes a quarter of a
+/// millisecond, and of those that the claim has no room for no more than this are read in vain.
+const READ_AHEAD_JOBS: usize = 64;
 
 /// As whom the office acts when no worker asks.
 const DISPATCHER: &str = "dispatcher";
@@ -29,11 +34,28 @@ struct Shared {
     noted: mpsc::Sender<Outcome>,
 }
 
+/// An offer with all that its worker needs.
+struct Whole {
+    id: Uuid,
+    attempt: u32,
+    spec: Arc<Spec>,
+}
+
 /// What came of an offer.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    Started { job: JobKey, attempt: u32 },
-    NotStarted { job: JobKey },
+    Started {
+        job: JobKey,
+        attempt: u32,
+    },
+    /// It could not be.
+    NotStarted {
+        job: JobKey,
+    },
+    /// The claim was full without it.
+    NotWanted {
+        job: JobKey,
+    },
 }
 
 impl Appends {
@@ -59,22 +81,20 @@ impl Appends {
         let shared = Arc::clone(&self.shared);
         tokio::spawn(async move {
             let claim = Arc::new(claim);
-            let starts = offers
-                .into_iter()
-                .map(|offer| Arc::clone(&shared).start(Arc::clone(&claim), offer));
+            let starts = shared.read(&claim, offers).await.into_iter();
+            let starts = starts.map(|job| Arc::clone(&shared).start(Arc::clone(&claim), job));
             let started = stream::iter(starts).buffered(CLAIM_JOBS_MAX);
             let started: Vec<_> = started.filter_map(std::future::ready).collect().await;
             if let Err(Ok(unheard)) = answer.send(Ok(started)) {
-                // The worker has gone away: the jobs need not wait for the end of its lease.
-                for handed_out in unheard {
-                    let release = Command::Release {
-                        attempt: handed_out.attempt,
-                    };
-                    let job = (claim.tenant.clone(), handed_out.id);
-                    shared.say(&job, release, claim.actor.clone()).await;
-                }
+                shared.give_back(&claim, unheard).await;
             }
         });
+    }
+
+    /// Releases what did not reach its worker.
+    pub(super) fn give_back(&self, claim: Claim, jobs: Vec<HandedOut>) {
+        let shared = Arc::clone(&self.shared);
+        tokio::spawn(async move { shared.give_back(&claim, jobs).await });
     }
 
     /// Says to each what is overdue. What a job refuses has happened otherwise meanwhile.
@@ -124,9 +144,45 @@ impl Appends {
 }
 
 impl Shared {
-    async fn start(self: Arc<Self>, claim: Arc<Claim>, offer: Offer) -> Option<HandedOut> {
-        let job = (claim.tenant.clone(), offer.id);
-        let started = self.append_start(&claim, &job, offer).await;
+    /// What of `offers` the claim has room for, with all that its worker needs.
+    async fn read(&self, claim: &Claim, offers: Vec<Offer>) -> Vec<Whole> {
+        let bytes_max = claim.bytes_max.min(CLAIM_BYTES_MAX);
+        let mut left: VecDeque<JobKey> = offers
+            .iter()
+            .map(|offer| (claim.tenant.clone(), offer.id))
+            .collect();
+        let read = offers.into_iter().map(|offer| self.whole(claim, offer));
+        let mut read = stream::iter(read).buffered(READ_AHEAD_JOBS);
+        let (mut jobs, mut bytes) = (Vec::with_capacity(left.len()), 0);
+        while let Some(whole) = read.next().await {
+            bytes += whole.as_ref().map_or(0, |job| job.spec.json_bytes_max());
+            if bytes > bytes_max && !jobs.is_empty() {
+                break;
+            }
+            let job = left.pop_front().expect("one was offered for each");
+            match whole {
+                Some(whole) => jobs.push(whole),
+                None => self.note(Outcome::NotStarted { job }).await,
+            }
+        }
+        for job in left {
+            self.note(Outcome::NotWanted { job }).await;
+        }
+        jobs
+    }
+
+    async fn whole(&self, claim: &Claim, offer: Offer) -> Option<Whole> {
+        let Offer { id, attempt, spec } = offer;
+        let spec = match spec {
+            Some(spec) => spec,
+            None => Arc::new(self.spec(&stream_of(&(claim.tenant.clone(), id))).await?),
+        };
+        Some(Whole { id, attempt, spec })
+    }
+
+    async fn start(self: Arc<Self>, claim: Arc<Claim>, offered: Whole) -> Option<HandedOut> {
+        let job = (claim.tenant.clone(), offered.id);
+        let started = self.append_start(&claim, &job, offered).await;
         let outcome = match &started {
             Some(started) => Outcome::Started {
                 job,
@@ -134,18 +190,18 @@ impl Shared {
             },
             None => Outcome::NotStarted { job },
         };
-        // In a term that has ended nobody notes it; the next one finds it in the journal.
-        drop(self.noted.send(outcome).await);
+        self.note(outcome).await;
         started
     }
 
-    async fn append_start(&self, claim: &Claim, job: &JobKey, offer: Offer) -> Option<HandedOut> {
+    /// In a term that has ended nobody notes it; the next one finds it in the journal.
+    async fn note(&self, outcome: Outcome) {
+        drop(self.noted.send(outcome).await);
+    }
+
+    async fn append_start(&self, claim: &Claim, job: &JobKey, offered: Whole) -> Option<HandedOut> {
         let stream = stream_of(job);
-        let Offer { id, attempt, spec } = offer;
-        let spec = match spec {
-            Some(spec) => spec,
-            None => Arc::new(self.spec(&stream).await?),
-        };
+        let Whole { id, attempt, spec } = offered;
         let command = Command::Start {
             attempt,
             worker: claim.worker.clone(),
@@ -163,6 +219,20 @@ impl Shared {
             lease_until: crate::clock::later(self.clock.now(), claim.lease),
             position: receipt.position,
         })
+    }
+
+    /// The worker has gone away: the jobs need not wait for the end of its lease.
+    async fn give_back(&self, claim: &Claim, jobs: Vec<HandedOut>) {
+        let released = jobs
+            .into_iter()
+            .map(|HandedOut { id, attempt, .. }| async move {
+                let job = (claim.tenant.clone(), id);
+                let release = Command::Release { attempt };
+                self.say(&job, release, claim.actor.clone()).await;
+            });
+        stream::iter(released)
+            .for_each_concurrent(CLAIM_JOBS_MAX, |released| released)
+            .await;
     }
 
     /// What the first commit of the job says.

@@ -34,6 +34,10 @@ const WAITING_CLAIMS_MAX: usize = 5_000;
 /// hand-out of many costs little more than one of a few.
 const FILL: Duration = Duration::from_millis(10);
 
+/// How long a job rests that could not be started: what stood in its way, as a journal that does not
+/// answer, is not gone at once.
+const REST: Duration = Duration::from_secs(1);
+
 /// How many outcomes of appends may wait to be noted.
 const OUTCOMES_MAX: usize = 10_000;
 
@@ -204,7 +208,8 @@ impl Term {
         let now = self.parts.clock.now();
         match outcome {
             Outcome::Started { job, attempt } => self.board.started(&job, attempt, now, now),
-            Outcome::NotStarted { job } => self.board.taken_back(&job, now),
+            Outcome::NotStarted { job } => self.board.taken_back(&job, REST, now),
+            Outcome::NotWanted { job } => self.board.taken_back(&job, Duration::ZERO, now),
         }
     }
 
@@ -222,6 +227,7 @@ impl Term {
                 let until = self.board.beat(&(tenant, id), attempt, lease, now);
                 answer.send(Ok(until)).ok();
             }
+            Ask::GiveBack(claim, jobs) => self.appends.give_back(claim, jobs),
             Ask::Depths(tenant, answer) => {
                 drop(answer.send(Ok(self.board.depths(&tenant))));
             }

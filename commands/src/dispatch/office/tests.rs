@@ -159,6 +159,7 @@ fn claim(jobs_max: usize, wait: Duration) -> Claim {
         worker: name("w1"),
         capabilities: Capabilities::default(),
         jobs_max,
+        bytes_max: usize::MAX,
         lease: Duration::from_secs(10),
         wait,
         actor: actor(),
@@ -376,4 +377,49 @@ async fn a_job_whose_deadline_passes_while_it_waits_is_dead() {
     let histories = house.histories().await;
     assert_eq!(histories[&id], ["enqueued", "dead_lettered"]);
     assert!(Status::Dead.is_ended());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_takes_no_more_bytes_than_it_has_room_for_but_one_job_always() {
+    let house = House::new();
+    let (dispatcher, _task) = house.dispatcher();
+    for number in 1..=3 {
+        house.enqueue(number, spec()).await;
+    }
+    let two = Claim {
+        bytes_max: 2 * spec().json_bytes_max(),
+        ..claim(3, LONG)
+    };
+    assert_eq!(claimed(&dispatcher, two).await.len(), 2);
+    let less_than_one = Claim {
+        bytes_max: 1,
+        ..claim(3, LONG)
+    };
+    assert_eq!(claimed(&dispatcher, less_than_one).await.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn jobs_that_are_given_back_go_to_the_next_claim() {
+    let house = House::new();
+    let (dispatcher, _task) = house.dispatcher();
+    let id = house.enqueue(1, spec()).await;
+    let lost = claimed(&dispatcher, claim(1, LONG)).await;
+    dispatcher.give_back(claim(1, LONG), lost);
+    let again = claimed(&dispatcher, claim(1, LONG)).await;
+    assert_eq!((again[0].id, again[0].attempt), (id, 2));
+    let histories = house.histories().await;
+    assert_eq!(
+        histories[&id],
+        ["enqueued", "started", "released", "started"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dispatcher_says_when_it_is_in_office() {
+    let house = House::new();
+    let (dispatcher, task) = house.dispatcher();
+    let mut in_office = dispatcher.in_office();
+    assert!(in_office.wait_for(|is| *is).await.is_ok());
+    task.abort();
+    assert!(in_office.changed().await.is_err());
 }

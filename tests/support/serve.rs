@@ -1,0 +1,77 @@
+//! `ledgerline serve` as a child process, on the servers of an `up`.
+
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
+
+use anyhow::Context as _;
+use rustix::process::{Pid, Signal};
+
+use super::program::{PROGRAM, log_file};
+use super::{LOOK_EVERY, PATIENCE, TestResult, Up};
+
+/// Another process on the servers of an `up`, killed with the test.
+pub(crate) struct Serve {
+    child: Child,
+    log: std::path::PathBuf,
+    pub(crate) base: String,
+}
+
+impl Serve {
+    /// Starts it with `roles`, with commas between them, of which one is `api`; its log is `name`'s.
+    pub(crate) fn beside(up: &Up, name: &str, roles: &str) -> TestResult<Self> {
+        let endpoints = &up.endpoints;
+        let folder = up.folder();
+        let out_file = format!("{name}.out");
+        let out = log_file(&folder, &out_file)?;
+        let log_name = format!("{name}.log");
+        let child = Command::new(PROGRAM)
+            .args(["serve", "--roles", roles, "--listen", "127.0.0.1:0"])
+            .args(["--nats", &endpoints.nats])
+            .args(["--nats-feed", &endpoints.nats_feed])
+            .args(["--nats-system", &endpoints.nats_system])
+            .args(["--database", &endpoints.postgres])
+            .args(["--log-format", "json", "--keys"])
+            .arg(up.data().join("keys"))
+            .stdin(Stdio::null())
+            .stdout(out)
+            .stderr(log_file(&folder, &log_name)?)
+            .spawn()?;
+        let mut serve = Self {
+            child,
+            log: folder.path().join(log_name),
+            base: String::new(),
+        };
+        let started = Instant::now();
+        while serve.base.is_empty() {
+            let said = std::fs::read_to_string(folder.path().join(&out_file))?;
+            if let Some((_, base)) = said.split_once("serving ")
+                && let Some((base, _)) = base.split_once('\n')
+            {
+                base.clone_into(&mut serve.base);
+            }
+            let ended = serve.child.try_wait()?;
+            anyhow::ensure!(ended.is_none(), "it ended: {}", serve.log()?);
+            let is_time = started.elapsed() < PATIENCE;
+            anyhow::ensure!(is_time, "it does not serve: {}", serve.log()?);
+            std::thread::sleep(LOOK_EVERY);
+        }
+        Ok(serve)
+    }
+
+    /// What it has logged, one JSON object a line.
+    pub(crate) fn log(&self) -> TestResult<String> {
+        Ok(std::fs::read_to_string(&self.log)?)
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) -> TestResult {
+        let pid = Pid::from_raw(self.child.id() as i32).context("a process has a number")?;
+        Ok(rustix::process::kill_process(pid, signal)?)
+    }
+}
+
+impl Drop for Serve {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
