@@ -35,7 +35,9 @@ mod serve;
 #[cfg(test)]
 mod testing;
 mod texts;
+mod tickets;
 pub mod trace;
+mod watch;
 mod workload;
 
 use axum::Router;
@@ -47,6 +49,7 @@ pub use self::reads::Reads;
 pub use self::replays::Replays;
 use self::routes::Routes;
 pub use self::serve::serve;
+pub use self::tickets::Tickets;
 
 /// The whole API over `app`.
 ///
@@ -81,6 +84,8 @@ fn all(app: Option<App>) -> Routes {
         batch::add,
         workload::add,
         events::add,
+        watch::add,
+        tickets::add,
         replays::add,
         positions::add,
         health::add,

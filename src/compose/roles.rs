@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use api::auth::Verifier;
-use api::{App, Limits, Parts, Reads, Replays};
+use api::auth::{AllowedOrigins, Verifier};
+use api::{App, Limits, Parts, Reads, Replays, Tickets};
 use commands::dispatch::office;
 use commands::dispatch::{Dispatch, Dispatcher};
 use commands::feed::pump::Pump;
@@ -23,7 +23,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{Connections, Role, WorkerArgs, checks, keys};
+use super::{Connections, Role, ServiceArgs, checks, keys};
 
 /// How long requests that are under way have to end. Whoever holds a connection open beyond it is
 /// cut off: all that was acknowledged is on the disk.
@@ -46,7 +46,7 @@ pub(super) async fn start(
     connections: &Connections,
     roles: &[Role],
     key_folder: &Path,
-    worker: &WorkerArgs,
+    service: &ServiceArgs,
     listener: Option<TcpListener>,
 ) -> anyhow::Result<Running> {
     let running = Running {
@@ -71,7 +71,7 @@ pub(super) async fn start(
             .spawn(async move { stop.run_until_cancelled(pump.run()).await });
     }
     match listener {
-        Some(listener) => running.serve(connections, key_folder, worker, listener),
+        Some(listener) => running.serve(connections, key_folder, service, listener),
         None => Ok(running),
     }
 }
@@ -81,7 +81,7 @@ impl Running {
         mut self,
         connections: &Connections,
         key_folder: &Path,
-        worker: &WorkerArgs,
+        service: &ServiceArgs,
         listener: TcpListener,
     ) -> anyhow::Result<Self> {
         self.address = Some(
@@ -125,7 +125,7 @@ impl Running {
             jobs: jobs.clone(),
             clock: clock.clone(),
         };
-        if let Some(worker) = worker.worker(parts)? {
+        if let Some(worker) = service.worker.worker(parts)? {
             // It ends with the requests: what it has to say at its end needs the roles.
             self.serving.spawn(worker.run(self.stop_serving.clone()));
         }
@@ -141,12 +141,16 @@ impl Running {
                 reader: Reader::new(connections.pool.clone()),
                 side,
             },
+            tickets: Tickets::new(infra::keys::fresh_secret()?, clock.clone()),
+            allowed_origins: AllowedOrigins::new(&service.allowed_origins)
+                .context("read `--allowed-origins`")?,
             clock,
             verifier,
             checks: checks::all(connections, dispatch.clone()),
             metrics: Arc::new(move || metrics.render()),
             limits: Limits::default(),
             shutdown: shutdown.clone(),
+            serving: self.serving.clone(),
         });
         self.serving.spawn(async move {
             let served = api::serve(listener, api::router(app), shutdown.cancelled_owned()).await;

@@ -6,7 +6,7 @@ pub(crate) mod claim;
 pub(crate) mod commands;
 pub(crate) mod heartbeat;
 pub(crate) mod queries;
-mod views;
+pub(crate) mod views;
 
 use ::commands::Handler;
 use ::commands::dispatch::DispatchError;

@@ -30,11 +30,12 @@ use futures_util::future::{BoxFuture, FutureExt as _, ready};
 use projections::{ReadSide, Reader};
 use sqlx::postgres::PgPoolOptions;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 use uuid::Uuid;
 
-use crate::auth::{Grant, Keys, Role, SigningKey, Verifier, mint};
-use crate::{App, Health, HealthCheck, Limits, Parts, Reads, Replays};
+use crate::auth::{AllowedOrigins, Grant, Keys, Role, SigningKey, Verifier, mint};
+use crate::{App, Health, HealthCheck, Limits, Parts, Reads, Replays, Tickets};
 
 /// A day of tests, at noon.
 pub(crate) const NOON: &str = "2026-11-21T12:00:00Z";
@@ -194,6 +195,9 @@ impl Service {
             },
             clock: Arc::clone(&clock) as _,
             verifier,
+            tickets: Tickets::new([7; 32], Arc::clone(&clock) as _),
+            allowed_origins: AllowedOrigins::new(&["https://board.test".to_owned()])
+                .expect("an origin"),
             checks: vec![Arc::new(Broken)],
             metrics: Arc::new(move || {
                 assert!(!panicking.load(Ordering::Relaxed), "told to");
@@ -201,6 +205,7 @@ impl Service {
             }),
             limits,
             shutdown: shutdown.clone(),
+            serving: TaskTracker::new(),
         });
         let signing = SigningKey::from_private_pem("first", private).expect("a private key");
         let router = crate::router(app);
