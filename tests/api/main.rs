@@ -15,3 +15,4 @@ mod schemathesis;
 mod surface;
 mod tenants;
 mod time;
+mod watch;

@@ -2,7 +2,7 @@
 //! what lies below it that goes past its own code.
 //!
 //! - [`program`]: `ledgerline up` and the other subcommands as child processes.
-//! - [`http`], [`sse`]: a client of the API. [`nats`]: the streams as a plain client reads them.
+//! - [`http`], [`sse`], [`socket`]: a client of the API. [`nats`]: the streams as a plain client reads them.
 //! - [`process`]: processes of a data folder, and the memory of one.
 //!
 //! Invariants: a test waits for a condition, never for a time; tenants keep tests on one server
@@ -16,6 +16,7 @@ pub(crate) mod http;
 pub(crate) mod nats;
 pub(crate) mod process;
 pub(crate) mod program;
+pub(crate) mod socket;
 pub(crate) mod sse;
 
 use std::io::Write as _;

@@ -20,7 +20,7 @@ pub(crate) fn answer(subscription: Subscription) -> Response {
     let Begun { mut queue, .. } = subscription.begin();
     let preamble = stream::iter([Bytes::from_static(PREAMBLE)]);
     let sent = stream::poll_fn(move |context| queue.poll_recv(context)).map(|sent| match sent {
-        Sent::Message(message) => lines(&message),
+        Sent::Message(message, _room) => lines(&message),
         Sent::KeepAlive => Bytes::from_static(b": keep-alive\n\n"),
     });
     let mut response = Response::new(Body::from_stream(

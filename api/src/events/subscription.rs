@@ -4,9 +4,13 @@
 //! Each client has a queue of its own, so that none waits for another; one that leaves it full is cut
 //! off, and comes back to go on where it was.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 use tracing::Instrument as _;
@@ -16,8 +20,11 @@ use super::places::Place;
 use crate::app::App;
 use crate::auth::Caller;
 
-/// Events that wait for one client, about 1 KiB each: a second of a fast feed.
+/// Events that wait for one client: a second of a fast feed.
 pub(super) const QUEUE_EVENTS: usize = 1_024;
+
+/// KiB that wait for one client. Most events have one, but a payload may have 256.
+const QUEUE_KIB: u32 = 4 * 1_024;
 
 /// What is sent to whom.
 pub(crate) struct Subscription {
@@ -34,8 +41,8 @@ pub(crate) struct Subscription {
 /// One thing in a client's queue.
 #[derive(Debug)]
 pub(super) enum Sent {
-    /// An event, or the state before it.
-    Message(Message),
+    /// An event, or the state before it; and the room that it takes as long as it waits.
+    Message(Message, OwnedSemaphorePermit),
     /// A sign of life.
     KeepAlive,
 }
@@ -83,6 +90,11 @@ impl Subscription {
                 app,
                 place,
             } = self;
+            let client = Client {
+                queue: client,
+                room: Arc::new(Semaphore::new(QUEUE_KIB as usize)),
+                stall_max: app.limits.event_stall_max,
+            };
             let end = pump(messages, &caller, &app, &client).await;
             metrics::gauge!("ledgerline_event_clients").decrement(1.0);
             tracing::debug!(?end, "subscription ended");
@@ -96,11 +108,18 @@ impl Subscription {
     }
 }
 
+/// The near end of a client's queue.
+struct Client {
+    queue: Sender<Sent>,
+    room: Arc<Semaphore>,
+    stall_max: Duration,
+}
+
 async fn pump(
     mut messages: BoxStream<'static, Result<Message, End>>,
     caller: &Caller,
     app: &App,
-    client: &Sender<Sent>,
+    client: &Client,
 ) -> End {
     let mut keep_alive = tokio::time::interval(app.limits.event_keep_alive);
     keep_alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -108,7 +127,7 @@ async fn pump(
     loop {
         let next = tokio::select! {
             message = messages.next() => match message {
-                Some(Ok(message)) => Sent::Message(message),
+                Some(Ok(message)) => Some(message),
                 Some(Err(end)) => return end,
                 None => return End::FeedAway,
             },
@@ -116,16 +135,37 @@ async fn pump(
                 if !app.verifier.is_still_valid(caller) {
                     return End::TokenEnded;
                 }
-                Sent::KeepAlive
+                None
             }
-            () = client.closed() => return End::ClientGone,
+            () = client.queue.closed() => return End::ClientGone,
             () = app.shutdown.cancelled() => return End::Stopping,
         };
-        // A client that does not read is dropped: it comes back and goes on where it was.
-        match tokio::time::timeout(app.limits.event_stall_max, client.send(next)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(_closed)) => return End::ClientGone,
-            Err(_elapsed) => return End::ClientSlow,
+        if let Err(end) = client.send(next).await {
+            return end;
         }
+    }
+}
+
+impl Client {
+    /// Puts a message, or a sign of life, behind what waits. A client that does not read is dropped: it
+    /// comes back and goes on where it was.
+    async fn send(&self, next: Option<Message>) -> Result<(), End> {
+        let sending = async {
+            let sent = match next {
+                Some(message) => {
+                    let kib = u32::try_from(message.json.len() / 1_024).unwrap_or(QUEUE_KIB);
+                    let room = Arc::clone(&self.room).acquire_many_owned(kib.clamp(1, QUEUE_KIB));
+                    // Nobody closes it.
+                    Sent::Message(message, room.await.map_err(|_closed| End::ClientGone)?)
+                }
+                None => Sent::KeepAlive,
+            };
+            self.queue
+                .send(sent)
+                .await
+                .map_err(|_closed| End::ClientGone)
+        };
+        let sent = tokio::time::timeout(self.stall_max, sending).await;
+        sent.unwrap_or(Err(End::ClientSlow))
     }
 }

@@ -45,7 +45,7 @@ async fn serve(mut socket: WebSocket, subscription: Subscription) {
     let cut = loop {
         let message = tokio::select! {
             sent = queue.recv() => match sent {
-                Some(Sent::Message(message)) => Message::Text(message.json.into()),
+                Some(Sent::Message(message, _room)) => Message::Text(message.json.into()),
                 Some(Sent::KeepAlive) if unanswered == PINGS_UNANSWERED_MAX => {
                     break Some(End::ClientSilent);
                 }

@@ -7,6 +7,8 @@ mod exchange;
 mod jobs;
 mod limits;
 mod queues;
+mod sockets;
+mod tickets;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -118,6 +120,7 @@ impl HealthCheck for Broken {
 /// The service, and what tests look at behind it.
 pub(crate) struct Service {
     pub(crate) router: Router,
+    pub(crate) app: App,
     pub(crate) journal: MemoryJournal,
     pub(crate) feed: MemoryFeed,
     pub(crate) clock: Arc<TestClock>,
@@ -208,9 +211,10 @@ impl Service {
             serving: TaskTracker::new(),
         });
         let signing = SigningKey::from_private_pem("first", private).expect("a private key");
-        let router = crate::router(app);
+        let router = crate::router(app.clone());
         Self {
             router,
+            app,
             journal,
             feed,
             clock,
