@@ -29,8 +29,8 @@ use crate::routes::{Access, BULK, CLAIM, ROUTES, Route, Routes};
 use crate::texts::ID_PATTERN;
 use crate::tickets::TICKET;
 
-/// Verbs whose body may be left out: nothing in it is required.
-const OPTIONAL_BODIES: [&str; 8] = [
+/// Paths whose body may be left out: nothing in it is required.
+const OPTIONAL_BODIES: [&str; 9] = [
     "/requeue",
     "/start",
     "/resume",
@@ -39,6 +39,7 @@ const OPTIONAL_BODIES: [&str; 8] = [
     "/cancel",
     "/configure",
     "/pause",
+    "/tickets",
 ];
 
 /// Name of the security scheme that every route takes.

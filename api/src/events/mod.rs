@@ -52,7 +52,7 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
             description = "begin behind this event (`12.0`) or this commit (`12`)"),
         ("from" = Option<String>, Query, pattern = "^(start|now)$",
             description = "begin at the start or now, if nothing else says where"),
-        ("Last-Event-ID" = Option<String>, Header, pattern = r"^[0-9]{1,15}\.[0-9]{1,9}$",
+        ("Last-Event-ID" = Option<String>, Header, pattern = r"^[0-9]{1,15}(\.[0-9]{1,9})?$",
             description = "begin behind this event"),
     ),
     responses((status = 200, description = "events without end", body = String,
