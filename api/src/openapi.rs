@@ -361,6 +361,15 @@ fn shared_parameters(row: &Route) -> Vec<Parameter> {
             ));
         }
     }
+    if row.is_watched() {
+        let place = || text().pattern(Some(r"^[0-9]{1,15}(\.[0-9]{1,9})?$"));
+        let about =
+            "go on behind this event (`12.0`) or position (`12`), without the state before it";
+        let mut after = parameter("after", about, place());
+        after.parameter_in = ParameterIn::Query;
+        let about = "the same, from a client of server-sent events that comes back";
+        parameters.extend([after, parameter("Last-Event-ID", about, place())]);
+    }
     if is_read(row) {
         let about = "answer only once the read side has reached this position";
         let by_header = parameter("Ledgerline-Min-Position", about, a_position());

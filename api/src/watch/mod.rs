@@ -64,12 +64,6 @@ struct CountsView {
 /// the job has ended, 1001 when the server stops, 1008 when the token has ended or the client has said
 /// something, and 1013 when it is to come back: it did not read, or something needed is away.
 #[utoipa::path(get, path = "/v1/jobs/{id}/watch", tag = "jobs",
-    params(
-        ("after" = Option<String>, Query, pattern = r"^[0-9]{1,15}(\.[0-9]{1,9})?$",
-            description = "go on behind this event (`12.0`) or position (`12`), without the state before it"),
-        ("Last-Event-ID" = Option<String>, Header, pattern = r"^[0-9]{1,15}(\.[0-9]{1,9})?$",
-            description = "the same, from a client of server-sent events that comes back"),
-    ),
     responses(
         (status = 101, description = "a socket of JSON texts, each a CloudEvent"),
         (status = 200, description = "server-sent events, each a CloudEvent", body = String,
@@ -87,10 +81,6 @@ async fn job(watcher: Watcher, Path(id): Path<String>) -> Result<Response, ApiEr
 #[utoipa::path(get, path = "/v1/batches/{id}/watch", tag = "jobs",
     params(
         ("id" = String, Path, pattern = "^[A-Za-z0-9_-]{1,64}$", description = "the batch"),
-        ("after" = Option<String>, Query, pattern = r"^[0-9]{1,15}(\.[0-9]{1,9})?$",
-            description = "go on behind this event (`12.0`) or position (`12`), without the state before it"),
-        ("Last-Event-ID" = Option<String>, Header, pattern = r"^[0-9]{1,15}(\.[0-9]{1,9})?$",
-            description = "the same, from a client of server-sent events that comes back"),
     ),
     responses(
         (status = 101, description = "a socket of JSON texts, each a CloudEvent"),
@@ -114,10 +104,6 @@ async fn batch(watcher: Watcher, Path(id): Path<String>) -> Result<Response, Api
 #[utoipa::path(get, path = "/v1/queues/{name}/watch", tag = "queues",
     params(
         ("name" = String, Path, pattern = "^[A-Za-z0-9_-]{1,64}$", description = "the queue"),
-        ("after" = Option<String>, Query, pattern = r"^[0-9]{1,15}(\.[0-9]{1,9})?$",
-            description = "go on behind this event (`12.0`) or position (`12`), without the state before it"),
-        ("Last-Event-ID" = Option<String>, Header, pattern = r"^[0-9]{1,15}(\.[0-9]{1,9})?$",
-            description = "the same, from a client of server-sent events that comes back"),
     ),
     responses(
         (status = 101, description = "a socket of JSON texts, each a CloudEvent"),
