@@ -6,6 +6,7 @@
 //! - [`journal`]: the log, and what every implementation of it must do.
 //! - [`handler`]: load, decide, append, and decide again when another writer was first.
 //! - [`dispatch`]: which job goes to which worker.
+//! - [`reactions`]: what follows from a fact without anybody asking, and what is due.
 //! - [`receipts`]: what a command that was seen before was answered.
 //! - [`snapshots`]: states of long streams.
 //! - [`feed`]: the public events, one a message, filled from the journal.
@@ -17,6 +18,8 @@ pub mod feed;
 pub mod handler;
 pub mod journal;
 pub mod memory;
+pub mod office;
+pub mod reactions;
 pub mod receipts;
 pub mod request;
 pub mod snapshots;

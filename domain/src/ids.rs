@@ -25,7 +25,7 @@ pub struct Tenant(Token);
 pub struct Category(&'static str);
 
 /// One aggregate's stream: tenant, category and id.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamId {
     /// Whose it is.
     pub tenant: Tenant,

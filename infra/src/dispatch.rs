@@ -1,24 +1,19 @@
-//! What the dispatcher needs of Postgres: the open jobs that it begins with, and the office that only one
-//! holds.
+//! What the dispatcher needs of Postgres: the open jobs that it begins with.
 
 use std::sync::Arc;
 
 use commands::dispatch::board::WaitingJob;
-use commands::dispatch::{InOffice, Loaded, Office, OpenJob, OpenJobs};
+use commands::dispatch::{Loaded, OpenJob, OpenJobs};
 use commands::journal::BoxError;
 use domain::queue::Queue;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use projections::{Lease, job};
+use projections::job;
 use sqlx::PgPool;
 
 /// The open jobs, from the read models `job` and `queue`.
 #[derive(Debug, Clone)]
 pub struct ReadSideJobs(pub PgPool);
-
-/// The office, as a lease in Postgres.
-#[derive(Debug, Clone)]
-pub struct PostgresOffice(pub PgPool);
 
 impl OpenJobs for ReadSideJobs {
     fn load(&self) -> BoxFuture<'_, Result<Loaded, BoxError>> {
@@ -52,18 +47,5 @@ fn open_job(open: job::OpenJob) -> OpenJob {
             ready_at: open.ready_at,
         },
         running_since: open.running_since,
-    }
-}
-
-impl Office for PostgresOffice {
-    fn enter(&self) -> BoxFuture<'_, Result<InOffice, BoxError>> {
-        async {
-            let lease = Lease::acquire(&self.0, projections::Office::Dispatcher).await?;
-            Ok(InOffice {
-                lost: lease.lost.clone(),
-                guard: Box::new(lease),
-            })
-        }
-        .boxed()
     }
 }

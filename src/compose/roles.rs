@@ -11,14 +11,18 @@ use api::{App, Limits, Parts, Reads, Replays, Tickets};
 use commands::dispatch::office;
 use commands::dispatch::{Dispatch, Dispatcher};
 use commands::feed::pump::Pump;
-use commands::{Clock, Handler, Journal, Receipts, Snapshots};
+use commands::{Clock, Handler, Journal, Receipts, Snapshots, reactions};
 use domain::Aggregate;
+use domain::job::Job;
+use domain::schedule::Schedule;
 use infra::SystemClock;
-use infra::dispatch::{PostgresOffice, ReadSideJobs};
+use infra::dispatch::ReadSideJobs;
+use infra::office::PostgresOffice;
+use infra::reactions::PostgresCheckpoint;
 use infra::receipts::ReadSideReceipts;
 use infra::worker;
 use projections::live::Projector;
-use projections::{ReadSide, Reader};
+use projections::{Office, ReadSide, Reader};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -56,6 +60,19 @@ pub(super) async fn start(
         roles: TaskTracker::new(),
         stop_roles: CancellationToken::new(),
     };
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let side = ReadSide::follow(connections.pool.clone());
+    let receipts = ReadSideReceipts::follow(connections.pool.clone(), &side);
+    let writing = Writing {
+        journal: connections.journal.clone(),
+        receipts: Arc::new(receipts),
+        snapshots: connections.snapshots.clone(),
+        clock: clock.clone(),
+    };
+    let handlers = Handlers {
+        jobs: Arc::new(writing.handler()),
+        schedules: Arc::new(writing.handler()),
+    };
     if roles.contains(&Role::Projector) {
         let projector = Projector::new(connections.pool.clone(), connections.journal.clone());
         running
@@ -69,9 +86,29 @@ pub(super) async fn start(
         running
             .roles
             .spawn(async move { stop.run_until_cancelled(pump.run()).await });
+        let reacting = reactions::run(reactions::Parts {
+            journal: connections.journal.clone(),
+            clock: clock.clone(),
+            jobs: handlers.jobs.clone(),
+            schedules: handlers.schedules.clone(),
+            checkpoint: Arc::new(PostgresCheckpoint(connections.pool.clone())),
+            due: Arc::new(reactions::FromTheStart),
+            office: office(connections, Office::Reactor),
+        });
+        let stop = running.stop_roles.clone();
+        running
+            .roles
+            .spawn(async move { stop.run_until_cancelled(reacting).await });
     }
     match listener {
-        Some(listener) => running.serve(connections, key_folder, service, listener),
+        Some(listener) => {
+            let serving = Serving {
+                writing,
+                handlers,
+                side,
+            };
+            running.serve(connections, key_folder, service, listener, serving)
+        }
         None => Ok(running),
     }
 }
@@ -83,13 +120,17 @@ impl Running {
         key_folder: &Path,
         service: &ServiceArgs,
         listener: TcpListener,
+        serving: Serving,
     ) -> anyhow::Result<Self> {
-        self.address = Some(
-            listener
-                .local_addr()
-                .context("ask for the address of HTTP")?,
-        );
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let Serving {
+            writing,
+            handlers,
+            side,
+        } = serving;
+        let Handlers { jobs, schedules: _ } = handlers;
+        let address = listener.local_addr();
+        self.address = Some(address.context("ask for the address of HTTP")?);
+        let clock = writing.clock.clone();
         let verifier = Arc::new(Verifier::new(keys::read(key_folder)?, clock.clone()));
         let follow = keys::follow(
             key_folder.to_owned(),
@@ -100,21 +141,12 @@ impl Running {
         let journal: Arc<dyn Journal> = connections.journal.clone();
         let metrics = infra::telemetry::start_metrics()?;
         let shutdown = self.stop_serving.clone();
-        let side = ReadSide::follow(connections.pool.clone());
-        let receipts = ReadSideReceipts::follow(connections.pool.clone(), &side);
-        let writing = Writing {
-            journal: journal.clone(),
-            receipts: Arc::new(receipts),
-            snapshots: connections.snapshots.clone(),
-            clock: clock.clone(),
-        };
-        let jobs = Arc::new(writing.handler());
         let (dispatcher, dispatching) = Dispatcher::new(office::Parts {
             journal: journal.clone(),
             jobs: jobs.clone(),
             clock: clock.clone(),
             open: Arc::new(ReadSideJobs(connections.pool.clone())),
-            office: Arc::new(PostgresOffice(connections.pool.clone())),
+            office: office(connections, Office::Dispatcher),
         });
         let stop = self.stop_roles.clone();
         self.roles
@@ -174,6 +206,24 @@ impl Running {
         self.stop_roles.cancel();
         ended("roles", &self.roles, ROLES_END_MAX).await;
     }
+}
+
+/// What HTTP is served with.
+struct Serving {
+    writing: Writing,
+    handlers: Handlers,
+    side: ReadSide,
+}
+
+/// The handlers that more than one role works with: they share what they know.
+struct Handlers {
+    jobs: Arc<Handler<Job>>,
+    schedules: Arc<Handler<Schedule>>,
+}
+
+fn office(connections: &Connections, office: Office) -> Arc<PostgresOffice> {
+    let pool = connections.pool.clone();
+    Arc::new(PostgresOffice { pool, office })
 }
 
 /// What a handler works with, whichever aggregate it is for.

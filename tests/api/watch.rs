@@ -44,7 +44,7 @@ async fn done(api: &Api) -> TestResult<String> {
 }
 
 #[tokio::test]
-async fn a_job_is_watched_from_what_it_is_to_its_end() -> TestResult {
+async fn a_job_is_watched_from_what_it_is_rest() -> TestResult {
     let api = Up::shared().api(&fresh_tenant(), "member")?;
     let job = json!({"queue": "mail", "kind": "send", "payload": {"to": "ann"}});
     let id = enqueue(&api, &job).await?;
@@ -67,7 +67,7 @@ async fn a_job_is_watched_from_what_it_is_to_its_end() -> TestResult {
     assert_eq!(socket.event().await?["data"]["percent"], 40);
     let done = json!({"attempt": 1, "result": {"sent": true}});
     act(&api, &id, "complete", &done).await?;
-    let (rest, close) = socket.to_its_end().await?;
+    let (rest, close) = socket.rest().await?;
     assert_eq!(rest[0]["data"], done);
     assert_eq!((names(&rest), close.0), (vec!["completed"], 1000));
     // The same over server-sent events, which end and then say that there is nothing more.
@@ -78,7 +78,7 @@ async fn a_job_is_watched_from_what_it_is_to_its_end() -> TestResult {
     let again = Answer::read(again.header("Last-Event-ID", &last.id).send().await?);
     assert_eq!(again.await?.is(204).body.len(), 0);
     // Who comes late is told how it ended, and hung up on.
-    let (late, close) = open(&api, &path).await?.to_its_end().await?;
+    let (late, close) = open(&api, &path).await?.rest().await?;
     assert_eq!(
         (names(&late), close),
         (vec!["snapshot"], (1000, "it has ended".to_owned()))
@@ -92,7 +92,7 @@ async fn who_comes_back_misses_nothing_and_meets_nothing_twice() -> TestResult {
     let api = Up::shared().api(&fresh_tenant(), "member")?;
     let path = done(&api).await?;
     let mut all = open(&api, &format!("{path}/watch?after=0")).await?;
-    let (all, _) = all.to_its_end().await?;
+    let (all, _) = all.rest().await?;
     assert_eq!(
         names(&all),
         ["enqueued", "started", "progressed", "completed"]
@@ -101,7 +101,7 @@ async fn who_comes_back_misses_nothing_and_meets_nothing_twice() -> TestResult {
         let commit = last.split('.').next().unwrap_or_default();
         for after in [last, commit] {
             let mut rest = open(&api, &format!("{path}/watch?after={after}")).await?;
-            let (rest, close) = rest.to_its_end().await?;
+            let (rest, close) = rest.rest().await?;
             assert_eq!((&*rest, close.0), (&all[seen + 1..], 1000), "after {after}");
         }
     }
@@ -120,19 +120,19 @@ async fn a_dead_job_is_at_its_end_until_it_is_put_back() -> TestResult {
     // `failed` and `dead_lettered` are one commit: who has the first is told the second.
     let (rest, _) = open(&api, &format!("{path}?after={failed}.0"))
         .await?
-        .to_its_end()
+        .rest()
         .await?;
     assert_eq!(names(&rest), ["dead_lettered"]);
     let (nothing, close) = open(&api, &format!("{path}?after={failed}.1"))
         .await?
-        .to_its_end()
+        .rest()
         .await?;
     assert_eq!((nothing.len(), close.0), (0, 1000));
     let requeued = act(&api, &id, "requeue", &json!({})).await?;
     let path = format!("{path}?after=0&min_position={requeued}");
     let mut socket = open(&api, &path).await?;
     act(&api, &id, "cancel", &json!({})).await?;
-    let (all, _) = socket.to_its_end().await?;
+    let (all, _) = socket.rest().await?;
     let expected = [
         "enqueued",
         "started",
@@ -326,7 +326,7 @@ async fn who_says_something_is_hung_up_on() -> TestResult {
         let mut socket = open(&api, "/v1/queues/mail/watch").await?;
         socket.event().await?;
         socket.say(text).await?;
-        let (_, close) = socket.to_its_end().await?;
+        let (_, close) = socket.rest().await?;
         assert_eq!(close.0, 1008, "{close:?}");
     }
     Ok(())
@@ -348,7 +348,7 @@ async fn a_server_that_stops_says_so_on_every_socket() -> TestResult {
     }
     up.signal(Signal::TERM)?;
     for mut socket in sockets {
-        let (_, close) = socket.to_its_end().await?;
+        let (_, close) = socket.rest().await?;
         assert_eq!(close, (1001, "server is stopping".to_owned()));
     }
     assert_eq!(up.end(Signal::TERM)?, Some(0));

@@ -65,7 +65,7 @@ impl Socket {
     }
 
     /// Every message up to the close, and the close.
-    pub(crate) async fn to_its_end(&mut self) -> TestResult<(Vec<Value>, (u16, String))> {
+    pub(crate) async fn rest(&mut self) -> TestResult<(Vec<Value>, (u16, String))> {
         let mut events = Vec::new();
         loop {
             match self.next().await? {

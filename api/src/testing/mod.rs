@@ -15,11 +15,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ::commands::dispatch::Dispatcher;
-use ::commands::dispatch::office::{self, FromTheStart, Office, OnlyOne};
+use ::commands::dispatch::office::{self, FromTheStart};
 use ::commands::feed::FeedEvent;
 use ::commands::feed::replay::ReplaySink;
 use ::commands::journal::BoxError;
 use ::commands::memory::{MemoryFeed, MemoryJournal, MemoryReceipts, MemorySnapshots};
+use ::commands::office::{Office, OnlyOne};
 use ::commands::{Clock, Handler};
 use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;

@@ -15,12 +15,12 @@ use std::time::Duration;
 use domain::job::{self, Expiry, Spec};
 use domain::queue::{self, Queue as Control};
 use domain::{Aggregate as _, Tenant, Timestamp, Token};
-use jiff::SignedDuration;
 use uuid::Uuid;
 
 use self::limits::Queue;
 use super::ready::Key;
 use super::{Claim, Depth, LEASE_DEFAULT};
+use crate::clock::later;
 
 /// How many bytes of specs are kept in memory; what is behind that is read from the journal when it is
 /// handed out.
@@ -471,11 +471,6 @@ impl Board {
             self.due.insert(key, (job, due));
         }
     }
-}
-
-pub(super) fn later(now: Timestamp, by: Duration) -> Timestamp {
-    let by = SignedDuration::try_from(by).unwrap_or(SignedDuration::MAX);
-    now.checked_add(by).unwrap_or(Timestamp::MAX)
 }
 
 /// What a spec takes in memory, about.

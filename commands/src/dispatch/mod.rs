@@ -23,9 +23,7 @@ use domain::{Name, Position, Tenant, Timestamp, Token};
 use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
-pub use self::office::{
-    Dispatcher, FromTheStart, InOffice, Loaded, Office, OnlyOne, OpenJob, OpenJobs,
-};
+pub use self::office::{Dispatcher, FromTheStart, Loaded, OpenJob, OpenJobs};
 
 /// How many jobs one claim may take.
 pub const CLAIM_JOBS_MAX: usize = 1_000;

@@ -17,12 +17,12 @@ use domain::{Position, Tenant, Timestamp, Token};
 use futures_util::future::{BoxFuture, FutureExt};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
-use tokio_util::sync::CancellationToken;
 
 use self::term::Term;
 use super::board::{JobKey, WaitingJob};
 use super::{Beat, Claim, Depth, Dispatch, DispatchError, HandedOut};
 use crate::journal::BoxError;
+use crate::office::Office;
 use crate::{Clock, Handler, Journal, ReadError};
 
 /// Questions that may wait for the office.
@@ -30,24 +30,6 @@ const ASKS_MAX: usize = 10_000;
 
 /// The first and the longest wait after an error; each is twice the one before.
 const RETRY_MS: (u64, u64) = (100, 3_000);
-
-/// Where whoever dispatches is alone.
-pub trait Office: Send + Sync + 'static {
-    /// Waits until no other dispatcher is in office.
-    fn enter(&self) -> BoxFuture<'_, Result<InOffice, BoxError>>;
-}
-
-/// A stay in office, which ends when it is dropped.
-pub struct InOffice {
-    /// Cancelled when another may be in office.
-    pub lost: CancellationToken,
-    /// Whatever holds the office.
-    pub guard: Box<dyn Send>,
-}
-
-/// An office without competition, for a dispatcher that is the only one.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct OnlyOne;
 
 /// The jobs that wait or run, as somebody else has folded them.
 pub trait OpenJobs: Send + Sync + 'static {
@@ -159,16 +141,6 @@ impl Dispatch for Dispatcher {
     fn depths<'a>(&'a self, tenant: &'a Tenant) -> BoxFuture<'a, Answer<Vec<(Token, Depth)>>> {
         self.ask(|answer| Ask::Depths(tenant.clone(), answer))
             .boxed()
-    }
-}
-
-impl Office for OnlyOne {
-    fn enter(&self) -> BoxFuture<'_, Result<InOffice, BoxError>> {
-        let in_office = InOffice {
-            lost: CancellationToken::new(),
-            guard: Box::new(()),
-        };
-        std::future::ready(Ok(in_office)).boxed()
     }
 }
 

@@ -62,6 +62,19 @@ impl<A: Aggregate> Loaded<A> {
         Ok(loaded)
     }
 
+    /// Folds what was written behind it.
+    pub(super) async fn read_on(
+        &mut self,
+        stream: &StreamId,
+        journal: &dyn Journal,
+    ) -> Result<(), ReadError> {
+        let mut commits = journal.read_stream(stream, self.position);
+        while let Some(commit) = commits.next().await {
+            self.take(&commit?)?;
+        }
+        Ok(())
+    }
+
     /// The state before the first commit.
     pub(super) fn empty() -> Self {
         Self {

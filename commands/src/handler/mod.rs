@@ -143,6 +143,27 @@ impl<A: Aggregate> Handler<A> {
         outcome
     }
 
+    /// The state of `stream`, with everything up to `position` in it.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub async fn state(&self, stream: &StreamId, position: Position) -> Result<A, ReadError> {
+        let entry = self.entry(stream);
+        let mut slot = entry.lock().await;
+        let loaded = match &mut *slot {
+            Some(loaded) => loaded,
+            None => slot.insert(Loaded::load(stream, &*self.journal, &*self.snapshots).await?),
+        };
+        if loaded.position < position
+            && let Err(error) = loaded.read_on(stream, &*self.journal).await
+        {
+            // It may have taken in half a commit.
+            *slot = None;
+            return Err(error);
+        }
+        Ok(loaded.state.clone())
+    }
+
     fn entry(&self, stream: &StreamId) -> Arc<Mutex<Option<Loaded<A>>>> {
         self.cache
             .get_or_insert_with(stream, || Ok::<_, std::convert::Infallible>(Arc::default()))

@@ -18,6 +18,7 @@
 
 mod fields;
 mod retry;
+mod template;
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +27,7 @@ use strum::{IntoStaticStr, VariantNames};
 
 pub use self::fields::*;
 pub use self::retry::*;
+pub use self::template::*;
 use crate::{Aggregate, Category, Context, Json, Name, Timestamp};
 
 /// What may be asked of a job.
@@ -57,7 +59,8 @@ pub enum Command {
     Requeue,
 }
 
-/// Facts on disk: add variants and fields, never change their meaning.
+/// Facts on disk: add variants and fields, never change their meaning. What ends a job names its parent,
+/// so that whoever waits for the end of a batch or a run needs no other event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, IntoStaticStr, VariantNames)]
 #[serde(tag = "type", content = "data", rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
@@ -77,6 +80,8 @@ pub enum Event {
         attempt: u32,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         result: Option<Json>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        parent: Option<Parent>,
     },
     /// The attempt failed.
     Failed {
@@ -91,11 +96,17 @@ pub enum Event {
     /// It waits again, and is handed out no earlier than `at`.
     Retried { at: Timestamp },
     /// It ended undone, and waits for somebody to look at it.
-    DeadLettered { cause: Death },
+    DeadLettered {
+        cause: Death,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        parent: Option<Parent>,
+    },
     /// Somebody ended it undone.
     Cancelled {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<Reason>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        parent: Option<Parent>,
     },
     /// Somebody let the dead job wait again.
     Requeued,
@@ -150,13 +161,13 @@ struct Entry {
     deadline: Option<Timestamp>,
     retry: Retry,
     progress: Option<Progress>,
-    #[serde(default)]
     is_unique: bool,
+    parent: Option<Parent>,
 }
 
 impl Aggregate for Job {
     const CATEGORY: Category = Category::new("job");
-    const STATE_VERSION: u32 = 1;
+    const STATE_VERSION: u32 = 2;
     type Command = Command;
     type Event = Event;
     type Refusal = Refusal;
@@ -187,6 +198,7 @@ impl Aggregate for Job {
                 Ok(vec![Event::Completed {
                     attempt: *attempt,
                     result: result.clone(),
+                    parent: entry.parent.clone(),
                 }])
             }
             Command::Fail {
@@ -223,6 +235,7 @@ impl Aggregate for Job {
             }
             Command::Cancel { reason } => Ok(vec![Event::Cancelled {
                 reason: reason.clone(),
+                parent: entry.parent.clone(),
             }]),
             Command::Requeue if entry.status == Status::Dead => Ok(vec![Event::Requeued]),
             Command::Requeue => Err(Refusal::NotDead(entry.status)),
@@ -240,6 +253,7 @@ impl Aggregate for Job {
                 retry: spec.retry,
                 progress: None,
                 is_unique: spec.unique.is_some(),
+                parent: spec.parent.clone(),
             });
         }
         let Some(entry) = &mut self.entry else { return };
@@ -320,7 +334,7 @@ impl Entry {
             .or(is_used_up.then_some(Death::AttemptsUsedUp))
             .or(is_too_late.then_some(Death::Deadline));
         match death {
-            Some(cause) => Event::DeadLettered { cause },
+            Some(cause) => self.dead(cause),
             None => Event::Retried { at },
         }
     }
@@ -339,9 +353,14 @@ impl Entry {
         {
             return Err(Refusal::NotOverdue);
         }
-        Ok(vec![Event::DeadLettered {
-            cause: Death::Deadline,
-        }])
+        Ok(vec![self.dead(Death::Deadline)])
+    }
+
+    fn dead(&self, cause: Death) -> Event {
+        Event::DeadLettered {
+            cause,
+            parent: self.parent.clone(),
+        }
     }
 }
 

@@ -152,6 +152,7 @@ fn a_job_is_handed_out_once_and_then_done() {
     running().when(complete(1)).then([Event::Completed {
         attempt: 1,
         result: Some(json("42")),
+        parent: None,
     }]);
 }
 
@@ -205,6 +206,7 @@ fn a_failure_is_tried_again_after_its_backoff_until_the_attempts_are_used_up() {
         failed(3),
         Event::DeadLettered {
             cause: Death::AttemptsUsedUp,
+            parent: None,
         },
     ]);
 }
@@ -219,6 +221,7 @@ fn what_is_not_retryable_is_dead_at_once() {
         },
         Event::DeadLettered {
             cause: Death::NotRetryable,
+            parent: None,
         },
     ]);
 }
@@ -274,6 +277,7 @@ fn a_deadline_ends_what_waits_what_runs_and_what_would_come_too_late() {
     };
     let dead = || Event::DeadLettered {
         cause: Death::Deadline,
+        parent: None,
     };
     given::<Job>([until("09:59")])
         .when(Command::Overdue)
@@ -293,10 +297,12 @@ fn a_deadline_ends_what_waits_what_runs_and_what_would_come_too_late() {
 #[test]
 fn whoever_cancels_ends_everything_but_what_is_done() {
     let cancel = || Command::Cancel { reason: None };
-    running()
-        .when(cancel())
-        .then([Event::Cancelled { reason: None }]);
-    let cancelled = || given::<Job>([enqueued(), started(1), Event::Cancelled { reason: None }]);
+    let cancelled_event = || Event::Cancelled {
+        reason: None,
+        parent: None,
+    };
+    running().when(cancel()).then([cancelled_event()]);
+    let cancelled = || given::<Job>([enqueued(), started(1), cancelled_event()]);
     cancelled().when(cancel()).then_nothing();
     cancelled()
         .when(complete(1))
@@ -304,6 +310,7 @@ fn whoever_cancels_ends_everything_but_what_is_done() {
     let done = Event::Completed {
         attempt: 1,
         result: None,
+        parent: None,
     };
     given::<Job>([enqueued(), started(1), done])
         .when(cancel())
@@ -314,6 +321,7 @@ fn whoever_cancels_ends_everything_but_what_is_done() {
 fn a_dead_job_that_is_requeued_has_all_its_attempts_again() {
     let dead = Event::DeadLettered {
         cause: Death::AttemptsUsedUp,
+        parent: None,
     };
     let history = [enqueued(), started(1), failed(1), dead, Event::Requeued];
     given::<Job>(history.clone())
@@ -381,4 +389,41 @@ fn every_stored_sample_of_an_event_decodes() {
         seen.insert(event.name());
     }
     assert_eq!(seen, Event::NAMES.iter().copied().collect());
+}
+
+#[test]
+fn whatever_ends_a_job_names_its_parent() {
+    let parent = Parent {
+        kind: ParentKind::Batch,
+        id: Token::new("b1").expect("a token"),
+    };
+    let child = || {
+        Event::Enqueued(Box::new(Spec {
+            parent: Some(parent.clone()),
+            ..spec()
+        }))
+    };
+    let named = || Some(parent.clone());
+    let running = || given::<Job>([child(), started(1)]);
+    running().when(complete(1)).then([Event::Completed {
+        attempt: 1,
+        result: Some(json("42")),
+        parent: named(),
+    }]);
+    running()
+        .when(Command::Cancel { reason: None })
+        .then([Event::Cancelled {
+            reason: None,
+            parent: named(),
+        }]);
+    let dead = Event::DeadLettered {
+        cause: Death::NotRetryable,
+        parent: named(),
+    };
+    let failed = Event::Failed {
+        attempt: 1,
+        error: text("no such mailbox"),
+        retryable: false,
+    };
+    running().when(fail(1, false)).then([failed, dead]);
 }

@@ -6,10 +6,10 @@ use jiff::SignedDuration;
 use uuid::Uuid;
 
 use super::{
-    BACKFILL_MAX, CatchUp, Event, FireCause, Overlap, PauseCause, Plan, Refusal, RunOutcome,
-    SkipCause, Status,
+    BACKFILL_MAX, CatchUp, Changes, Event, FireCause, Overlap, PauseCause, Plan, Refusal,
+    RunOutcome, SkipCause, Status,
 };
-use crate::Timestamp;
+use crate::{Json, Timestamp};
 
 /// How late a time may be decided on and still count as in time: a dispatcher's change of office.
 const LATE_MAX: SignedDuration = SignedDuration::from_secs(60);
@@ -125,11 +125,20 @@ impl Plan {
         Ok(fires.collect())
     }
 
-    pub(super) fn end_run(&self, job: Uuid, outcome: RunOutcome) -> Vec<Event> {
+    pub(super) fn end_run(
+        &self,
+        job: Uuid,
+        outcome: RunOutcome,
+        result: Option<&Json>,
+    ) -> Vec<Event> {
         if !self.running.contains(&job) {
             return vec![];
         }
-        let mut events = vec![Event::RunEnded { job, outcome }];
+        let mut events = vec![Event::RunEnded {
+            job,
+            outcome,
+            changes: self.changes(outcome, result),
+        }];
         let failures = outcome.failures(self.failures);
         let is_too_many = |max: super::Failures| failures >= max.get();
         if self.status != Status::Active {
@@ -144,6 +153,15 @@ impl Plan {
             events.extend(self.fire_queued());
         }
         events
+    }
+
+    fn changes(&self, outcome: RunOutcome, result: Option<&Json>) -> Option<Changes> {
+        let is_compared = self.spec.compare_previous && outcome == RunOutcome::Succeeded;
+        is_compared.then(|| {
+            // JSON that was checked can be read.
+            let result = result.and_then(|json| serde_json::from_str(json.get()).ok());
+            Changes::between(&self.last_result, &result.unwrap_or_default())
+        })
     }
 
     /// The first of the times that wait.

@@ -5,9 +5,8 @@ use strum::{Display, EnumString, IntoStaticStr, VariantNames};
 use uuid::Uuid;
 
 use super::{BusinessDays, Recurrence, Refusal};
-use crate::job::{self, Parent, ParentKind};
-use crate::labels::Labels;
-use crate::{Json, Name, Text, Timestamp, Token};
+use crate::job::{self, Parent, ParentKind, Template};
+use crate::{Name, Text, Timestamp, Token};
 
 /// Why it was paused: at most 2,000 bytes.
 pub type Reason = Text<2_000, true>;
@@ -42,36 +41,9 @@ pub struct Spec {
     /// After how many failures in a row it pauses itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failures_max: Option<Failures>,
-}
-
-/// The job that is enqueued.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Template {
-    /// In which queue it waits.
-    pub queue: Token,
-    /// The sort of work.
-    pub kind: Name,
-    /// What comes first within the queue.
-    #[serde(default)]
-    pub priority: job::Priority,
-    /// What the worker needs to know.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub payload: Option<Json>,
-    /// How long one attempt may run; in seconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timeout_s: Option<job::TimeoutSeconds>,
-    /// What follows a failure.
-    #[serde(default)]
-    pub retry: job::Retry,
-    /// Jobs of one key share a limit.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fairness_key: Option<Name>,
-    /// What a worker must be able to do.
-    #[serde(default, skip_serializing_if = "job::Capabilities::is_empty")]
-    pub capabilities: job::Capabilities,
-    /// Whatever else the house wants to find it by.
-    #[serde(default, skip_serializing_if = "Labels::is_empty")]
-    pub labels: Labels,
+    /// Whether the end of a run tells what changed since the last result.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub compare_previous: bool,
 }
 
 /// The states of a schedule.
@@ -254,25 +226,11 @@ impl Spec {
     /// The job for the schedule of this id.
     #[must_use]
     pub fn job(&self, schedule: &Token, run_after: Timestamp) -> job::Spec {
-        let template = self.job.clone();
-        job::Spec {
-            queue: template.queue,
-            kind: template.kind,
-            priority: template.priority,
-            payload: template.payload,
-            run_after: Some(run_after),
-            deadline: None,
-            timeout_s: template.timeout_s,
-            retry: template.retry,
-            fairness_key: template.fairness_key,
-            capabilities: template.capabilities,
-            labels: template.labels,
-            parent: Some(Parent {
-                kind: ParentKind::Schedule,
-                id: schedule.clone(),
-            }),
-            unique: None,
-        }
+        let parent = Parent {
+            kind: ParentKind::Schedule,
+            id: schedule.clone(),
+        };
+        self.job.clone().spec(Some(run_after), Some(parent))
     }
 
     /// The id of the job of the schedule of this id for a time.

@@ -9,6 +9,7 @@
 //! schedule that is paused or deleted decides on nothing; as many failures in a row as it may have pause it.
 
 mod business;
+mod changes;
 mod due;
 mod fields;
 mod recurrence;
@@ -22,9 +23,10 @@ use strum::{IntoStaticStr, VariantNames};
 use uuid::Uuid;
 
 pub use self::business::*;
+pub use self::changes::*;
 pub use self::fields::*;
 pub use self::recurrence::*;
-use crate::{Aggregate, Category, Context, Timestamp};
+use crate::{Aggregate, Category, Context, Json, Timestamp};
 
 /// What may be asked of a schedule.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,7 +46,11 @@ pub enum Command {
     /// Decide on what has become due.
     Fire,
     /// A job that it fired has ended.
-    EndRun { job: Uuid, outcome: RunOutcome },
+    EndRun {
+        job: Uuid,
+        outcome: RunOutcome,
+        result: Option<Json>,
+    },
     /// End it.
     Delete,
 }
@@ -85,7 +91,13 @@ pub enum Event {
     /// A job that runs is to be cancelled, for the next one.
     Superseded { job: Uuid },
     /// A job that it fired has ended.
-    RunEnded { job: Uuid, outcome: RunOutcome },
+    RunEnded {
+        job: Uuid,
+        outcome: RunOutcome,
+        /// From the last result to this one, where the spec asks for it and the run succeeded.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        changes: Option<Changes>,
+    },
     /// It is over.
     Deleted,
 }
@@ -137,6 +149,8 @@ struct Plan {
     queued: VecDeque<Timestamp>,
     /// Failures in a row.
     failures: u32,
+    /// That of the last run that was compared; `null` before the first.
+    last_result: serde_json::Value,
 }
 
 impl Aggregate for Schedule {
@@ -164,7 +178,11 @@ impl Aggregate for Schedule {
             Command::Create { .. } => Err(Refusal::AlreadyCreated),
             Command::Delete if is_deleted => Ok(vec![]),
             // A run that was fired before ends all the same.
-            Command::EndRun { job, outcome } => Ok(plan.end_run(*job, *outcome)),
+            Command::EndRun {
+                job,
+                outcome,
+                result,
+            } => Ok(plan.end_run(*job, *outcome, result.as_ref())),
             _ if is_deleted => Err(Refusal::Deleted),
             Command::Change(spec) if *spec == plan.spec => Ok(vec![]),
             Command::Change(spec) => {
@@ -202,6 +220,7 @@ impl Aggregate for Schedule {
                 running: Vec::new(),
                 queued: VecDeque::new(),
                 failures: 0,
+                last_result: serde_json::Value::Null,
             });
         }
         let Some(plan) = &mut self.plan else { return };
@@ -232,9 +251,16 @@ impl Aggregate for Schedule {
                 plan.queued.push_back(*due);
             }
             Event::Superseded { .. } => {}
-            Event::RunEnded { job, outcome } => {
+            Event::RunEnded {
+                job,
+                outcome,
+                changes,
+            } => {
                 plan.running.retain(|running| running != job);
                 plan.failures = outcome.failures(plan.failures);
+                if let Some(changes) = changes {
+                    plan.last_result = changes.apply(&plan.last_result);
+                }
             }
             Event::Deleted => {
                 plan.status = Status::Deleted;

@@ -140,9 +140,17 @@ fn what_waited_is_fired_when_the_last_run_has_ended() {
     schedule(queue)
         .happened("09:00", earlier)
         .happened("09:30", Event::Queued { due })
-        .when(Command::EndRun { job, outcome })
+        .when(Command::EndRun {
+            job,
+            outcome,
+            result: None,
+        })
         .then([
-            Event::RunEnded { job, outcome },
+            Event::RunEnded {
+                job,
+                outcome,
+                changes: None,
+            },
             Event::Fired {
                 due,
                 job: hourly(queue).job_id(ID, due, FireCause::Queued),
@@ -157,7 +165,11 @@ fn failures_in_a_row_pause_it_and_a_success_or_a_resumption_begins_anew() {
     let two = r#","failures_max":2"#;
     let runs = ["07:00", "08:00", "09:00"].map(|due| fired(two, due, FireCause::Triggered));
     let jobs: Vec<Uuid> = runs.iter().map(job_of).collect();
-    let ended = |job, outcome| Event::RunEnded { job, outcome };
+    let ended = |job, outcome| Event::RunEnded {
+        job,
+        outcome,
+        changes: None,
+    };
     let begun = || {
         let [one, two_, three] = runs.clone();
         schedule(two)
@@ -166,7 +178,11 @@ fn failures_in_a_row_pause_it_and_a_success_or_a_resumption_begins_anew() {
             .happened("09:00", three)
             .happened("09:10", ended(jobs[0], RunOutcome::Failed))
     };
-    let end = |job, outcome| Command::EndRun { job, outcome };
+    let end = |job, outcome| Command::EndRun {
+        job,
+        outcome,
+        result: None,
+    };
     begun().when(end(jobs[1], RunOutcome::Failed)).then([
         ended(jobs[1], RunOutcome::Failed),
         Event::Paused {
@@ -416,3 +432,68 @@ fn a_year_of_fifty_lines_in_four_zones_is_as_another_library_has_it() {
 /// recurs with us when the clocks go back, and does not with the other. (In zones whose clocks go by
 /// half an hour, as Lord Howe, they also differ in what recurs by the hour.)
 const KNOWN_DIFFERENCES: [(&str, &str); 1] = [("0 1-23/3 * * *", "America/New_York")];
+
+#[test]
+fn the_end_of_a_run_tells_what_changed_since_the_last_result() {
+    let compared = r#","compare_previous":true"#;
+    let runs = ["07:00", "08:00"].map(|due| fired(compared, due, FireCause::Triggered));
+    let [one, two] = runs.each_ref().map(job_of);
+    let end = |job, result: &str| Command::EndRun {
+        job,
+        outcome: RunOutcome::Succeeded,
+        result: Some(serde_json::from_str(result).expect("JSON")),
+    };
+    let ended = |job, changes: &str| Event::RunEnded {
+        job,
+        outcome: RunOutcome::Succeeded,
+        changes: Some(serde_json::from_str(changes).expect("a patch")),
+    };
+    let [first, second] = runs;
+    let begun = schedule(compared)
+        .happened("07:00", first)
+        .happened("08:00", second);
+    let whole = r#"[{"op":"replace","path":"","value":{"rows":6,"day":"Monday"}}]"#;
+    begun
+        .when(end(one, r#"{"rows":6,"day":"Monday"}"#))
+        .then([ended(one, whole)]);
+    let [first, second] = ["07:00", "08:00"].map(|due| fired(compared, due, FireCause::Triggered));
+    schedule(compared)
+        .happened("07:00", first)
+        .happened("08:00", second)
+        .happened("09:00", ended(one, whole))
+        .when(end(two, r#"{"rows":7,"day":"Monday"}"#))
+        .then([ended(two, r#"[{"op":"replace","path":"/rows","value":7}]"#)]);
+}
+
+#[test]
+fn changes_that_would_be_longer_than_a_result_may_be_replace_it() {
+    let list = |text: &str| vec![serde_json::Value::from(text); 20_000].into();
+    let (previous, result) = (list("a"), list("b"));
+    let changes = Changes::between(&previous, &result);
+    assert!(serde_json::to_string(&changes).expect("JSON").len() < Json::BYTES_MAX);
+    assert_eq!(changes.apply(&previous), result);
+}
+
+proptest::proptest! {
+    #[test]
+    fn changes_make_the_result_from_what_was_before(one in any_json(), other in any_json()) {
+        let changes = Changes::between(&one, &other);
+        proptest::prop_assert_eq!(changes.apply(&one), other);
+    }
+}
+
+fn any_json() -> impl proptest::strategy::Strategy<Value = serde_json::Value> {
+    use proptest::prelude::*;
+    let leaf = prop_oneof![
+        Just(serde_json::Value::Null),
+        any::<i64>().prop_map(Into::into),
+        "[a-c~/ ]{0,3}".prop_map(Into::into),
+    ];
+    leaf.prop_recursive(3, 24, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Into::into),
+            prop::collection::btree_map("[a-c~/]{0,2}", inner, 0..4)
+                .prop_map(|fields| fields.into_iter().collect()),
+        ]
+    })
+}

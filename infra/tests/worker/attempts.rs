@@ -194,7 +194,8 @@ async fn a_job_that_runs_out_of_its_time_is_stopped_and_ended_by_the_dispatcher(
     assert_eq!(
         house.until(id, "dead_lettered").await,
         Event::DeadLettered {
-            cause: Death::AttemptsUsedUp
+            cause: Death::AttemptsUsedUp,
+            parent: None
         }
     );
     assert_eq!(

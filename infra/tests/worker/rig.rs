@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use commands::dispatch::office::{FromTheStart, OnlyOne, Parts as OfficeParts};
+use commands::dispatch::office::{FromTheStart, Parts as OfficeParts};
 use commands::dispatch::{Dispatch, Dispatcher};
 use commands::memory::{MemoryJournal, MemoryReceipts, MemorySnapshots};
+use commands::office::OnlyOne;
 use commands::{Clock, Failure, Handler, Journal as _, Receipt, Request};
 use domain::job::{Capabilities, Command, Event, Job, Priority, Refusal, Retry, Spec};
 use domain::labels::Labels;

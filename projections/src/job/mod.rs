@@ -133,7 +133,7 @@ impl JobRow {
                 self.rests(Status::Waiting);
                 self.ready_at = Some(stored(*at));
             }
-            Event::DeadLettered { cause } => {
+            Event::DeadLettered { cause, .. } => {
                 self.ends(Status::Dead, fact);
                 self.death = Some(*cause);
             }

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use ::commands::dispatch::office::{InOffice, Office};
 use ::commands::journal::BoxError;
+use ::commands::office::{InOffice, Office};
 use futures_util::future::{BoxFuture, FutureExt as _, join_all, pending};
 use serde_json::{Value, json};
 

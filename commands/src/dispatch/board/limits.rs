@@ -7,7 +7,8 @@ use domain::Timestamp;
 use domain::job;
 use domain::queue::{Queue as Control, Rate};
 
-use super::{JobKey, later};
+use super::JobKey;
+use crate::clock::later;
 use crate::dispatch::Depth;
 use crate::dispatch::ready::{Key, Ready};
 

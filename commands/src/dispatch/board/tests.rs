@@ -85,6 +85,7 @@ fn complete(board: &mut Board, number: u128, now: Timestamp) {
     let completed = job::Event::Completed {
         attempt: 1,
         result: None,
+        parent: None,
     };
     assert!(board.happened(&job(number), &completed, now));
 }

@@ -160,7 +160,7 @@ impl Shared {
             id,
             attempt,
             spec,
-            lease_until: crate::dispatch::board::later(self.clock.now(), claim.lease),
+            lease_until: crate::clock::later(self.clock.now(), claim.lease),
             position: receipt.position,
         })
     }

@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use super::appends::{Appends, Outcome};
 use super::{Answer, Ask, Ended, OpenJob, Parts};
+use crate::clock::instant_of;
 use crate::dispatch::board::{Board, JobKey, WaitingJob};
 use crate::dispatch::{Beat, CLAIM_WAIT_MAX, Claim, DispatchError, HandedOut};
 
@@ -295,11 +296,7 @@ impl Term {
         let periods = self.waiting.iter();
         let period = periods.filter_map(|waiting| self.board.next_rate_period(&waiting.claim));
         let due = self.board.next_due().into_iter().chain(period).min();
-        let due = due.map(|due| {
-            let wait = due.duration_since(now).unsigned_abs();
-            let wait = if due <= now { Duration::ZERO } else { wait };
-            Instant::now() + wait.min(CLAIM_WAIT_MAX)
-        });
+        let due = due.map(|due| instant_of(due, now, CLAIM_WAIT_MAX));
         // One that has waited for long enough and still gets nothing is held by a limit, not by time.
         let filled = self.waiting.iter().filter_map(|waiting| waiting.filled_by);
         let filled = filled.filter(|filled_by| *filled_by > Instant::now());

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::memory::{MemoryJournal, MemoryReceipts, MemorySnapshots};
+use crate::office::OnlyOne;
 use crate::{Receipt, Request};
 
 /// The runtime's time, and ids that count.
