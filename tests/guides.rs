@@ -198,6 +198,49 @@ fn the_subscriber_in_python_reads_events() -> TestResult {
 }
 
 #[test]
+fn the_page_in_the_guide_watches_a_job() -> TestResult {
+    const FLAG: &str = "--experimental-websocket";
+    let node = Command::new("node")
+        .args([FLAG, "-e", "WebSocket"])
+        .output();
+    if !node.is_ok_and(|node| node.status.success()) {
+        say("the page is not run: there is no `node` with WebSockets here");
+        return Ok(());
+    }
+    let up = Up::shared();
+    let job = r#"{"queue":"page","kind":"noop","id":"0190d5a6-1c5e-7b3a-9d54-2f6b8a1c7e10"}"#;
+    let token = up.token("page", "page", "member")?;
+    let page = fs::read_to_string("docs/guides/jobs.md")?;
+    let blocks = blocks(&page);
+    let example = blocks.iter().find(|block| block.language == "js");
+    let example = example.context("an example")?.lines.join("\n");
+    // What a page has of itself, and one that ends its job when it has seen it.
+    let around = format!(
+        r#"const location = {{ origin: "{base}" }};
+        const token = async () => "{token}";
+        const post = async (path, body) => fetch(location.origin + path, {{
+          method: "POST", body,
+          headers: {{ "Authorization": "Bearer " + await token(), "Content-Type": "application/json" }},
+        }});
+        {example}
+        post("/v1/jobs", '{job}').then(async (answer) => {{
+          const path = answer.headers.get("Location");
+          await watch(path + "/watch", (event) => {{
+            console.log(event.type);
+            if (event.type.includes("snapshot")) post(path + "/cancel", "{{}}");
+          }});
+        }});"#,
+        base = up.endpoints.http,
+    );
+    let run = Command::new("node").args([FLAG, "-e", &around]).output()?;
+    anyhow::ensure!(run.status.success(), "{}", text(&run.stderr));
+    let printed = text(&run.stdout);
+    let expected = "ledgerline.job.snapshot.v1\nledgerline.job.cancelled.v1\n";
+    anyhow::ensure!(printed == expected, "{printed}{}", text(&run.stderr));
+    Ok(())
+}
+
+#[test]
 fn a_pattern_fits_what_it_says_and_nothing_else() {
     assert!(fits(
         r#"{"id":"…","version":1}"#,

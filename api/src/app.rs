@@ -16,12 +16,15 @@ use domain::schedule::Schedule;
 use futures_util::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-use crate::auth::Verifier;
+use crate::auth::{AllowedOrigins, Verifier};
+use crate::events::places::Places;
 use crate::health::LastReport;
 use crate::problem::ApiError;
 use crate::reads::Reads;
 use crate::replays::Replays;
+use crate::tickets::Tickets;
 
 /// The parts that the root gives.
 pub struct Parts {
@@ -49,6 +52,10 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Checks tokens.
     pub verifier: Arc<Verifier>,
+    /// Stand for tokens where none can be sent.
+    pub tickets: Tickets,
+    /// The pages that may watch.
+    pub allowed_origins: AllowedOrigins,
     /// What `/health` looks at.
     pub checks: Vec<Arc<dyn HealthCheck>>,
     /// What `/metrics` shows.
@@ -57,6 +64,8 @@ pub struct Parts {
     pub limits: Limits,
     /// Ends the answers that have no end of their own when the server is to stop.
     pub shutdown: CancellationToken,
+    /// Connections that the HTTP server has given out of its hands: to be waited for at the end.
+    pub serving: TaskTracker,
 }
 
 /// The state of the routes.
@@ -67,7 +76,7 @@ struct Inner {
     parts: Parts,
     requests: Semaphore,
     claims: Semaphore,
-    event_clients: Arc<Semaphore>,
+    event_clients: Arc<Places>,
     batches: Arc<Semaphore>,
     last_report: LastReport,
 }
@@ -93,12 +102,16 @@ pub struct Limits {
     pub claims_max: usize,
     /// How long a request may take until its answer begins, beside what it waits by its own wish.
     pub request_timeout: Duration,
-    /// Clients of `/v1/events` at the same time: each holds a subscription to the feed.
+    /// Clients that follow events at the same time, whether all of them or those of a job: each holds a
+    /// subscription to the feed.
     pub event_clients_max: usize,
-    /// How long a client of `/v1/events` may leave its queue full before it is dropped.
+    /// How many of those may come with the same name: the windows of one person, not of a house.
+    pub event_clients_of_caller_max: usize,
+    /// How long a client that follows events may leave its queue full, or a message unread, before it is
+    /// dropped.
     pub event_stall_max: Duration,
-    /// How often a silent client of `/v1/events` gets a comment, so that nobody between takes the
-    /// connection for dead; and how often its token is looked at again.
+    /// How often a silent client that follows events gets a comment or a ping, so that nobody between
+    /// takes the connection for dead; and how often its token is looked at again.
     pub event_keep_alive: Duration,
     /// How long a query waits for the position that it asked for.
     pub read_wait_max: Duration,
@@ -146,7 +159,10 @@ impl App {
         Self(Arc::new(Inner {
             requests: Semaphore::new(limits.requests_max),
             claims: Semaphore::new(limits.claims_max),
-            event_clients: Arc::new(Semaphore::new(limits.event_clients_max)),
+            event_clients: Arc::new(Places::new(
+                limits.event_clients_max,
+                limits.event_clients_of_caller_max,
+            )),
             batches: Arc::new(Semaphore::new(limits.batches_max)),
             last_report: LastReport::default(),
             parts,
@@ -171,14 +187,9 @@ impl App {
         })
     }
 
-    /// A place among the clients of `/v1/events`.
-    pub(crate) fn admit_event_client(&self) -> Result<OwnedSemaphorePermit, ApiError> {
-        let limit = self.limits.event_clients_max;
-        let permit = Arc::clone(&self.0.event_clients).try_acquire_owned();
-        permit.map_err(|_| ApiError::TooMany {
-            what: "clients of events",
-            limit,
-        })
+    /// The places for clients that follow events.
+    pub(crate) fn event_clients(&self) -> &Arc<Places> {
+        &self.0.event_clients
     }
 
     /// The last report on health.
@@ -225,6 +236,7 @@ impl Default for Limits {
             claims_max: 4_096,
             request_timeout: Duration::from_secs(30),
             event_clients_max: 256,
+            event_clients_of_caller_max: 64,
             event_stall_max: Duration::from_secs(30),
             event_keep_alive: Duration::from_secs(15),
             read_wait_max: Duration::from_secs(5),

@@ -237,9 +237,11 @@ fn method_label(method: &Method) -> &'static str {
 
 fn status_label(status: StatusCode) -> &'static str {
     match status.as_u16() {
+        101 => "101",
         200 => "200",
         201 => "201",
         202 => "202",
+        204 => "204",
         304 => "304",
         400 => "400",
         401 => "401",

@@ -39,7 +39,9 @@ mod serve;
 #[cfg(test)]
 mod testing;
 mod texts;
+mod tickets;
 pub mod trace;
+mod watch;
 mod workload;
 
 pub use axum::Router;
@@ -51,6 +53,7 @@ pub use self::reads::Reads;
 pub use self::replays::Replays;
 use self::routes::Routes;
 pub use self::serve::serve;
+pub use self::tickets::Tickets;
 
 /// The whole API over `app`.
 ///
@@ -93,6 +96,8 @@ fn all(app: Option<App>) -> Routes {
         batches::queries::add,
         workload::add,
         events::add,
+        watch::add,
+        tickets::add,
         replays::add,
         positions::add,
         health::add,

@@ -11,7 +11,9 @@ use axum::response::{IntoResponse as _, Response};
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, SchemaType, Type};
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
 use utoipa::openapi::{
     ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Required,
     ResponseBuilder, Schema, Tag,
@@ -28,9 +30,10 @@ use crate::routes::{
     Route, Routes,
 };
 use crate::texts::ID_PATTERN;
+use crate::tickets::TICKET;
 
-/// Verbs whose body may be left out: nothing in it is required.
-const OPTIONAL_BODIES: [&str; 10] = [
+/// Paths whose body may be left out: nothing in it is required.
+const OPTIONAL_BODIES: [&str; 11] = [
     "/requeue",
     "/start",
     "/resume",
@@ -41,9 +44,10 @@ const OPTIONAL_BODIES: [&str; 10] = [
     "/configure",
     "/pause",
     "/trigger",
+    "/tickets",
 ];
 
-/// Name of the one security scheme.
+/// Name of the security scheme that every route takes.
 const TOKEN: &str = "token";
 
 /// What is said before any route is added.
@@ -135,6 +139,10 @@ pub(crate) fn finished(mut openapi: OpenApi) -> String {
         .description(Some("a JWT signed with Ed25519 (`EdDSA`), with issuer, audience, `sub`, `tenant`, `roles`, `exp`, `nbf`, `iat`"))
         .build();
     components.add_security_scheme(TOKEN, SecurityScheme::Http(bearer));
+    let ticket =
+        "from `/v1/tickets`: stands for the token once, where what is watched is opened by a page";
+    let ticket = ApiKeyValue::with_description(TICKET, ticket);
+    components.add_security_scheme(TICKET, SecurityScheme::ApiKey(ApiKey::Query(ticket)));
     for row in ROUTES {
         let item = openapi.paths.paths.get_mut(row.path);
         let operation = item.and_then(|item| match row.method {
@@ -164,10 +172,10 @@ fn complete(row: &Route, operation: &mut Operation) {
             .or_insert_with(|| problem_response(description));
     }
     if row.access != Access::Public {
-        operation.security = Some(vec![SecurityRequirement::new::<_, [&str; 0], &str>(
-            TOKEN,
-            [],
-        )]);
+        let ticket = row.is_watched().then_some(TICKET);
+        let schemes = [TOKEN].into_iter().chain(ticket);
+        let schemes = schemes.map(|name| SecurityRequirement::new::<_, [&str; 0], &str>(name, []));
+        operation.security = Some(schemes.collect());
     }
     if let Some(RefOr::T(body)) = &mut operation.request_body
         && OPTIONAL_BODIES.iter().any(|verb| row.path.ends_with(verb))
@@ -314,6 +322,9 @@ fn statuses(row: &Route) -> Vec<(&'static str, &'static str)> {
     if row.path.ends_with("/heartbeat") {
         statuses.push(("409", "the attempt does not run; the worker should stop"));
     }
+    if row.path == "/v1/tickets" {
+        statuses.push(("422", "a field breaks a rule"));
+    }
     if row.path == "/v1/replays" {
         statuses.push(("409", "a replay of this name is running"));
         statuses.push(("422", "a field breaks a rule"));
@@ -321,12 +332,16 @@ fn statuses(row: &Route) -> Vec<(&'static str, &'static str)> {
     let limited = [
         "/v1/replays",
         "/v1/events",
+        "/v1/tickets",
         "/v1/commands",
         "/v1/batches",
         JOBS_OF_BATCH,
         CLAIM,
     ];
-    if limited.contains(&row.path) && row.method == "POST" || row.path == "/v1/events" {
+    if limited.contains(&row.path) && row.method == "POST"
+        || row.path == "/v1/events"
+        || row.is_watched()
+    {
         statuses.push(("429", "there are as many as the limit"));
     }
     statuses
@@ -351,7 +366,8 @@ fn shared_parameters(row: &Route) -> Vec<Parameter> {
             .pattern(Some("^[!-~]([ -~]*[!-~])?$"))
             .max_length(Some(200)),
     )];
-    if row.path.contains("{id}") {
+    // Whoever makes a batch chooses its id, which is described where it is taken.
+    if row.path.contains("{id}") && !row.path.starts_with("/v1/batches/") {
         let id = text()
             .format(Some(SchemaFormat::KnownFormat(KnownFormat::Uuid)))
             .pattern(Some(ID_PATTERN));
@@ -375,6 +391,15 @@ fn shared_parameters(row: &Route) -> Vec<Parameter> {
                     .examples(["\"7\""]),
             ));
         }
+    }
+    if row.is_watched() {
+        let place = || text().pattern(Some(r"^[0-9]{1,15}(\.[0-9]{1,9})?$"));
+        let about =
+            "go on behind this event (`12.0`) or position (`12`), without the state before it";
+        let mut after = parameter("after", about, place());
+        after.parameter_in = ParameterIn::Query;
+        let about = "the same, from a client of server-sent events that comes back";
+        parameters.extend([after, parameter("Last-Event-ID", about, place())]);
     }
     if is_read(row) {
         let about = "answer only once the read side has reached this position";

@@ -42,6 +42,11 @@ pub(crate) struct Asked {
 pub(crate) struct Least(Option<Position>);
 
 impl Least {
+    /// What was asked for, or `position` where that is later.
+    pub(crate) fn or_later(self, position: Position) -> Self {
+        Self(self.0.max(Some(position)))
+    }
+
     /// Whether an answer at `reached` will do. A model that has stopped stands where it stopped, however
     /// far the read side is: what it has is older than what was asked for.
     pub(crate) fn met_by(self, reached: Position) -> Result<(), ApiError> {
@@ -83,7 +88,8 @@ impl App {
         self.wait_for(head).await
     }
 
-    async fn wait_for(&self, asked: Position) -> Result<(), ApiError> {
+    /// Waits until the read side has reached `asked`.
+    pub(crate) async fn wait_for(&self, asked: Position) -> Result<(), ApiError> {
         let waited = self
             .reads
             .side

@@ -15,6 +15,7 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterE
 use crate::app::App;
 use crate::auth::{Caller, Role, Roles, bearer};
 use crate::problem::ApiError;
+use crate::tickets::ticket_in;
 
 /// One method of one path.
 #[derive(Debug)]
@@ -118,6 +119,10 @@ pub const ROUTES: &[Route] = &[
     get("/v1/workers", ANYONE),
     get("/v1/workload", ANYONE),
     get("/v1/events", ANYONE),
+    get("/v1/jobs/{id}/watch", ANYONE),
+    get("/v1/batches/{id}/watch", ANYONE),
+    get("/v1/queues/{name}/watch", ANYONE),
+    post("/v1/tickets", ANYONE),
     get("/v1/positions", ANYONE),
     post("/v1/replays", REPLAYERS),
     get("/v1/replays/{name}", REPLAYERS),
@@ -128,6 +133,13 @@ pub const ROUTES: &[Route] = &[
     get("/metrics", Access::Public),
     get("/openapi.json", Access::Public),
 ];
+
+impl Route {
+    /// Whether it is watched from pages: there a ticket stands for the token, and the page is looked at.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.path.ends_with("/watch")
+    }
+}
 
 const fn get(path: &'static str, access: Access) -> Route {
     Route {
@@ -232,9 +244,9 @@ async fn authorise(
     let Access::Roles(roles) = row.access else {
         return marked(next.run(request).await, row, None);
     };
-    let caller = match bearer(request.headers()).and_then(|token| app.verifier.verify(token)) {
+    let caller = match caller(&app, row, &request) {
         Ok(caller) => caller,
-        Err(error) => return marked(ApiError::from(error).into_response(), row, None),
+        Err(error) => return marked(error.into_response(), row, None),
     };
     if !caller.roles().meets(roles) {
         let error = ApiError::Forbidden("route takes other roles than the token has");
@@ -252,6 +264,20 @@ async fn authorise(
         Err(no_place) => no_place.into_response(),
     };
     marked(response, row, Some(caller))
+}
+
+/// Who it is: what the token says, or the ticket where one is taken.
+fn caller(app: &App, row: &Route, request: &Request) -> Result<Caller, ApiError> {
+    if row.is_watched() {
+        app.allowed_origins.check(request.headers())?;
+        if let Some(ticket) = ticket_in(request.uri()) {
+            return Ok(app
+                .tickets
+                .redeem(&app.verifier, &ticket, request.uri().path())?);
+        }
+    }
+    let token = bearer(request.headers())?;
+    Ok(app.verifier.verify(token)?)
 }
 
 /// Leaves what the log and the metrics need.

@@ -30,6 +30,19 @@ pub struct KeyFile {
     pub pem: String,
 }
 
+/// How many bytes a secret of the process has: beyond guessing.
+const SECRET_BYTES: usize = 32;
+
+/// A secret that only this process knows, and that ends with it.
+///
+/// # Errors
+/// When the machine has no randomness.
+pub fn fresh_secret() -> Result<[u8; SECRET_BYTES], KeyError> {
+    let mut secret = [0; SECRET_BYTES];
+    aws_lc_rs::rand::fill(&mut secret).map_err(|_| KeyError::Generate)?;
+    Ok(secret)
+}
+
 /// What went wrong with the key folder.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {

@@ -129,7 +129,8 @@ impl Tail {
         console: &Console,
     ) -> anyhow::Result<Followed> {
         let query = query(args, self.last_id.is_some());
-        let response = match client.events(&query, self.last_id.as_deref()).await {
+        let path = ["v1", "events"];
+        let response = match client.events(&path, &query, self.last_id.as_deref()).await {
             Ok(response) => response,
             Err(error) => return broken_or(error),
         };

@@ -64,8 +64,7 @@ pub async fn up(embedded: Embedded, service: &ServiceArgs) -> anyhow::Result<Up>
         .local_addr()
         .context("ask for the address of HTTP")?;
     let servers = servers::start(&embedded).await?;
-    let worker = &service.worker;
-    let started = start_on(&servers, &embedded.data_dir, worker, listener, address).await;
+    let started = start_on(&servers, &embedded.data_dir, service, listener, address).await;
     match started {
         Ok((running, endpoints)) => Ok(Up {
             servers,
@@ -83,7 +82,7 @@ pub async fn up(embedded: Embedded, service: &ServiceArgs) -> anyhow::Result<Up>
 async fn start_on(
     servers: &Servers,
     data_dir: &Path,
-    worker: &WorkerArgs,
+    service: &ServiceArgs,
     listener: TcpListener,
     address: SocketAddr,
 ) -> anyhow::Result<(Running, Endpoints)> {
@@ -95,7 +94,7 @@ async fn start_on(
     projections::migrate(&connections.pool)
         .await
         .context("migrate the database")?;
-    let running = roles::start(&connections, &ALL_ROLES, &keys, worker, Some(listener)).await?;
+    let running = roles::start(&connections, &ALL_ROLES, &keys, service, Some(listener)).await?;
     let endpoints = Endpoints {
         http: format!("http://{address}"),
         nats: embedded.nats.url(),
@@ -127,7 +126,7 @@ pub async fn serve(settings: &ServeSettings) -> anyhow::Result<Running> {
         &connections,
         &settings.roles,
         &settings.keys,
-        &settings.service.worker,
+        &settings.service,
         listener,
     )
     .await

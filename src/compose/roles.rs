@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use api::auth::Verifier;
-use api::{App, Limits, Parts, Reads, Replays};
+use api::auth::{AllowedOrigins, Verifier};
+use api::{App, Limits, Parts, Reads, Replays, Tickets};
 use commands::dispatch::office;
 use commands::dispatch::{Dispatch, Dispatcher};
 use commands::feed::pump::Pump;
@@ -30,7 +30,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{Connections, Role, WorkerArgs, checks, keys, messages};
+use super::{Connections, Role, ServiceArgs, checks, keys, messages};
 
 /// How long requests that are under way have to end. Whoever holds a connection open beyond it is
 /// cut off: all that was acknowledged is on the disk.
@@ -53,7 +53,7 @@ pub(super) async fn start(
     connections: &Connections,
     roles: &[Role],
     key_folder: &Path,
-    worker: &WorkerArgs,
+    service: &ServiceArgs,
     listener: Option<TcpListener>,
 ) -> anyhow::Result<Running> {
     let running = Running {
@@ -86,7 +86,7 @@ pub(super) async fn start(
         jobs: handlers.jobs.clone(),
         clock: writing.clock.clone(),
     };
-    if let Some(worker) = worker.worker(parts)? {
+    if let Some(worker) = service.worker.worker(parts)? {
         // It ends with the requests: what it has to say at its end needs the roles.
         let stop = running.stop_serving.clone();
         running.serving.spawn(worker.run(stop));
@@ -98,7 +98,7 @@ pub(super) async fn start(
                 handlers,
                 dispatch,
             };
-            running.serve(connections, key_folder, serving, listener)
+            running.serve(connections, key_folder, service, serving, listener)
         }
         None => Ok(running),
     }
@@ -154,6 +154,7 @@ impl Running {
         mut self,
         connections: &Connections,
         key_folder: &Path,
+        service: &ServiceArgs,
         serving: Serving,
         listener: TcpListener,
     ) -> anyhow::Result<Self> {
@@ -197,12 +198,16 @@ impl Running {
                 reader: Reader::new(connections.pool.clone()),
                 side: side.clone(),
             },
+            tickets: Tickets::new(infra::keys::fresh_secret()?, clock.clone()),
+            allowed_origins: AllowedOrigins::new(&service.allowed_origins)
+                .context("read `--allowed-origins`")?,
             clock: clock.clone(),
             verifier,
             checks: checks::all(connections, dispatch),
             metrics: Arc::new(move || metrics.render()),
             limits: Limits::default(),
             shutdown: shutdown.clone(),
+            serving: self.serving.clone(),
         });
         let router = api::router(app);
         let messages = messages::serve(

@@ -21,6 +21,15 @@ pub struct ServiceArgs {
         env = "LEDGERLINE_LISTEN"
     )]
     pub listen: SocketAddr,
+    /// Pages that may watch jobs beside those of the server itself, as `https://board.example.org`, with
+    /// commas between them
+    #[arg(
+        long,
+        value_name = "ORIGINS",
+        value_delimiter = ',',
+        env = "LEDGERLINE_ALLOWED_ORIGINS"
+    )]
+    pub allowed_origins: Vec<String>,
     /// What is logged: a level, or levels by module as in `info,infra=debug`
     #[arg(
         long,

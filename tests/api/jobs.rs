@@ -7,12 +7,12 @@ use crate::support::{Api, TestResult, Up, fresh_tenant, until};
 /// How long a claim waits for a job that is there.
 const WAIT_MS: u64 = 60_000;
 
-async fn enqueue(api: &Api, job: &Value) -> TestResult<String> {
+pub(crate) async fn enqueue(api: &Api, job: &Value) -> TestResult<String> {
     Ok(api.post("/v1/jobs", job).await?.is(201).receipt()?.id)
 }
 
 /// A worker asks again as long as the dispatcher has not come into office, as it does at the start.
-async fn claim_one(api: &Api, queue: &str) -> TestResult<Value> {
+pub(crate) async fn claim_one(api: &Api, queue: &str) -> TestResult<Value> {
     let claim = json!({"queues": [queue], "worker": "w1", "wait_ms": WAIT_MS});
     let claimed = until("the dispatcher answers", async || {
         let answer = api.post("/v1/jobs/claim", &claim).await?;
@@ -24,7 +24,7 @@ async fn claim_one(api: &Api, queue: &str) -> TestResult<Value> {
 }
 
 /// Carries out a verb on a job, and says where its commit stands.
-async fn act(api: &Api, id: &str, verb: &str, body: &Value) -> TestResult<u64> {
+pub(crate) async fn act(api: &Api, id: &str, verb: &str, body: &Value) -> TestResult<u64> {
     let answer = api.post(&format!("/v1/jobs/{id}/{verb}"), body).await?;
     Ok(answer.is(200).receipt()?.position)
 }

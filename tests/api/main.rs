@@ -17,3 +17,4 @@ mod schemathesis;
 mod surface;
 mod tenants;
 mod time;
+mod watch;

@@ -6,6 +6,7 @@ use reqwest::{Client, Method, RequestBuilder, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::socket::Socket;
 use super::{TestResult, until};
 
 /// One caller of one server.
@@ -56,6 +57,12 @@ impl Api {
             base: base.to_owned(),
             ..self.clone()
         }
+    }
+
+    /// Opens a socket with the caller's token; the status, where the server says no.
+    pub(crate) async fn socket(&self, path: &str) -> TestResult<Result<Socket, u16>> {
+        let bearer = format!("Bearer {}", self.token);
+        Socket::open(&self.base, path, &[("authorization", &bearer)]).await
     }
 
     /// A request with the caller's token.

@@ -4,7 +4,7 @@
 //! - [`program`], [`serve`]: `ledgerline up`, `ledgerline serve` and the other subcommands as child
 //!   processes.
 //! - [`batches`]: batches of jobs, and a worker for them.
-//! - [`http`], [`sse`]: a client of the API. [`nats`]: the streams as a plain client reads them.
+//! - [`http`], [`sse`], [`socket`]: a client of the API. [`nats`]: the streams as a plain client reads them.
 //! - [`process`]: processes of a data folder, and the memory of one.
 //!
 //! Invariants: a test waits for a condition, never for a time; tenants keep tests on one server
@@ -20,6 +20,7 @@ pub(crate) mod nats;
 pub(crate) mod process;
 pub(crate) mod program;
 pub(crate) mod serve;
+pub(crate) mod socket;
 pub(crate) mod sse;
 
 use std::io::Write as _;

@@ -23,16 +23,21 @@ pub(crate) struct Events {
 }
 
 impl Events {
-    /// Begins to follow; `query` has the filters.
+    /// Begins to follow all events; `query` has the filters.
     pub(crate) async fn follow(api: &Api, query: &str, last: Option<&str>) -> TestResult<Self> {
-        let call = api.call(Method::GET, &format!("/v1/events{query}"));
+        Self::at(api, &format!("/v1/events{query}"), last).await
+    }
+
+    /// Begins to follow what is at `path`.
+    pub(crate) async fn at(api: &Api, path: &str, last: Option<&str>) -> TestResult<Self> {
+        let call = api.call(Method::GET, path);
         let call = last
             .into_iter()
             .fold(call, |call, last| call.header("Last-Event-ID", last));
         let response = call.send().await?;
         anyhow::ensure!(
             response.status() == 200,
-            "{} for `{query}`",
+            "{} for `{path}`",
             response.status()
         );
         let kind = response

@@ -5,6 +5,7 @@
 //! know any route.
 
 mod keys;
+mod origins;
 mod roles;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ use axum::http::request::Parts;
 use domain::{Name, Tenant};
 
 pub use self::keys::{KeyError, Keys, SigningKey};
+pub use self::origins::{AllowedOrigins, InvalidOrigin};
 pub use self::roles::{Role, Roles, UnknownRole};
 pub use self::tokens::{AUDIENCE, Grant, ISSUER, MintError, TokenError, Verifier, mint};
 use crate::problem::ApiError;

@@ -64,6 +64,9 @@ pub enum TokenError {
     /// It will be valid later.
     #[error("token is not valid yet")]
     NotYetValid,
+    /// A ticket was sent that is not good for this.
+    #[error("ticket is unknown, was used, has expired or is for another path")]
+    Ticket,
 }
 
 /// What a token is to say.

@@ -1,40 +1,41 @@
-//! `GET /v1/events`: the public events of the caller's tenant as server-sent events.
+//! Events as they happen: `GET /v1/events`, all public events of the caller's tenant, as server-sent
+//! events; and what every stream of events is made of.
 //!
 //! Reads the feed, never the journal itself. A client begins now, at the start, or behind an event it
 //! has seen (`Last-Event-ID`), and meets every event from there on once and in order. The answer has
 //! no end of its own: it ends with the token, with the server, or with a client that does not read.
+//!
+//! - [`cloud_event`]: what is sent. [`subscription`]: one client's queue, and why it ends.
+//! - [`server_sent`], [`web_socket`]: the two ways in which a queue is emptied.
+//! - [`places`]: how many clients there may be.
 
-mod cloud_event;
-mod stream;
+pub(crate) mod cloud_event;
+pub(crate) mod places;
+pub(crate) mod server_sent;
+pub(crate) mod subscription;
 #[cfg(test)]
 mod tests;
+pub(crate) mod web_socket;
 
-use axum::body::{Body, Bytes};
 use axum::extract::{OriginalUri, State};
-use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName};
 use axum::response::Response;
+use commands::FeedEvent;
 use commands::feed::{FeedFilter, FeedStart};
-use commands::{FeedEvent, ReadError};
-use domain::{EventPosition, Position, Token};
-use futures_util::StreamExt as _;
+use domain::{Position, Token};
 use futures_util::future::ready;
-use futures_util::stream as streams;
-use tokio::sync::mpsc;
-use tracing::Instrument as _;
+use futures_util::{Stream, StreamExt as _};
 use utoipa_axum::routes;
 
-use self::stream::Subscription;
+use self::cloud_event::Message;
+use self::subscription::{End, Subscription};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::params::Params;
-use crate::problem::ApiError;
+use crate::problem::{ApiError, Chain};
 use crate::routes::Routes;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-
-/// Events that wait for one client, about 1 KiB each: a second of a fast feed.
-const QUEUE_EVENTS: usize = 1_024;
 
 /// Follow events.
 ///
@@ -51,7 +52,7 @@ const QUEUE_EVENTS: usize = 1_024;
             description = "begin behind this event (`12.0`) or this commit (`12`)"),
         ("from" = Option<String>, Query, pattern = "^(start|now)$",
             description = "begin at the start or now, if nothing else says where"),
-        ("Last-Event-ID" = Option<String>, Header, pattern = r"^[0-9]{1,15}\.[0-9]{1,9}$",
+        ("Last-Event-ID" = Option<String>, Header, pattern = r"^[0-9]{1,15}(\.[0-9]{1,9})?$",
             description = "begin behind this event"),
     ),
     responses((status = 200, description = "events without end", body = String,
@@ -69,71 +70,63 @@ async fn events(
         event: params.parsed::<Token>("event"),
         id: params.parsed::<Token>("id"),
     };
-    let start = start(&mut params, &headers)?;
-    params.finish()?;
-    let start = match start {
-        // The head is asked for before the answer begins, so that whatever happens from then on comes.
-        FeedStart::Now => FeedStart::AfterCommit(app.journal.head().await?),
-        start => start,
-    };
-    let place = app.admit_event_client()?;
-    let (client, mut queue) = mpsc::channel::<Bytes>(QUEUE_EVENTS);
-    let events = app.feed.subscribe(filter, start);
-    let events = events
-        .filter(move |event| ready(is_behind(start, event)))
-        .boxed();
-    let subscription = Subscription {
-        events,
-        caller,
-        app,
-    };
-    tokio::spawn(
-        async move {
-            subscription.send_to(client).await;
-            drop(place);
-        }
-        .in_current_span(),
-    );
-    let body = streams::poll_fn(move |context| {
-        queue
-            .poll_recv(context)
-            .map(|bytes| bytes.map(Ok::<_, std::convert::Infallible>))
-    });
-    let mut response = Response::new(Body::from_stream(body));
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    Ok(response)
-}
-
-/// Where to begin: the header of a client that comes back, else `after`, else `from`.
-fn start(params: &mut Params, headers: &HeaderMap) -> Result<FeedStart, ApiError> {
     let from = params.checked("from", |from| match from {
         "start" => Ok(FeedStart::AfterCommit(Position::START)),
         "now" => Ok(FeedStart::Now),
         _ => Err("must be `start` or `now`"),
     });
-    let after = params.checked("after", after);
-    let last = match headers.get(&LAST_EVENT_ID) {
-        Some(id) => {
-            let parsed = id
-                .to_str()
-                .ok()
-                .and_then(|id| id.parse::<EventPosition>().ok());
-            let rule = "must be the `id` of an event, `<position>.<index>`";
-            Some(parsed.ok_or_else(|| ApiError::parameter("Last-Event-ID", rule))?)
-        }
-        None => None,
+    let seen = seen(&mut params, &headers)?;
+    params.finish()?;
+    let start = match seen.or(from).unwrap_or(FeedStart::Now) {
+        // The head is asked for before the answer begins, so that whatever happens from then on comes.
+        FeedStart::Now => FeedStart::AfterCommit(app.journal.head().await?),
+        start => start,
     };
-    Ok(last
-        .map(FeedStart::After)
-        .or(after)
-        .or(from)
-        .unwrap_or(FeedStart::Now))
+    let place = app.event_clients().take(&caller)?;
+    let events = follow(&app, filter, start);
+    let messages = events.map(|event| event.map(|event| Message::of_event(&event)));
+    Ok(server_sent::answer(Subscription {
+        messages: messages.boxed(),
+        caller,
+        app,
+        place,
+    }))
+}
+
+/// What the client has seen, and behind which it goes on: the header of one that comes back, else `after`.
+pub(crate) fn seen(
+    params: &mut Params,
+    headers: &HeaderMap,
+) -> Result<Option<FeedStart>, ApiError> {
+    let after = params.checked("after", place);
+    match headers.get(&LAST_EVENT_ID) {
+        Some(id) => {
+            let last = place(id.to_str().unwrap_or_default());
+            last.map(Some)
+                .map_err(|rule| ApiError::parameter("Last-Event-ID", rule))
+        }
+        None => Ok(after),
+    }
+}
+
+/// The events behind `start` that pass `filter`, until the feed breaks off.
+pub(crate) fn follow(
+    app: &App,
+    filter: FeedFilter,
+    start: FeedStart,
+) -> impl Stream<Item = Result<FeedEvent, End>> + Send + use<> {
+    let events = app.feed.subscribe(filter, start);
+    let events = events.map(|event| {
+        event.map_err(|error| {
+            tracing::warn!(error = %Chain(&error), "read the feed");
+            End::FeedAway
+        })
+    });
+    events.filter(move |event| ready(is_behind(start, event)))
 }
 
 /// A feed that is behind the journal may know only later that an event lies before the start.
-fn is_behind(start: FeedStart, event: &Result<FeedEvent, ReadError>) -> bool {
+fn is_behind(start: FeedStart, event: &Result<FeedEvent, End>) -> bool {
     match (start, event) {
         (FeedStart::After(after), Ok(event)) => event.position > after,
         (FeedStart::AfterCommit(after), Ok(event)) => event.position.position > after,
@@ -141,7 +134,7 @@ fn is_behind(start: FeedStart, event: &Result<FeedEvent, ReadError>) -> bool {
     }
 }
 
-fn after(text: &str) -> Result<FeedStart, &'static str> {
+fn place(text: &str) -> Result<FeedStart, &'static str> {
     let rule = "must be `<position>.<index>` of an event or `<position>` of a commit";
     if text.contains('.') {
         return text.parse().map(FeedStart::After).map_err(|_| rule);

@@ -188,7 +188,7 @@ async fn a_client_that_does_not_read_is_dropped_and_makes_room() {
         r#"{{"command":"assignment.note","id":"{id}","data":{{"text":"x"}}}}{}"#,
         '\n'
     );
-    let notes = note.repeat(super::QUEUE_EVENTS + 10);
+    let notes = note.repeat(super::subscription::QUEUE_EVENTS + 10);
     let mut batch = service.posting("/v1/commands", &notes);
     let ndjson = "application/x-ndjson".parse().expect("ASCII");
     batch.headers_mut().insert("content-type", ndjson);
@@ -211,7 +211,7 @@ async fn a_client_that_does_not_read_is_dropped_and_makes_room() {
     while silent.next().await.is_some() {
         met += 1;
     }
-    assert!(met <= super::QUEUE_EVENTS, "{met}");
+    assert!(met <= super::subscription::QUEUE_EVENTS, "{met}");
 }
 
 #[tokio::test]

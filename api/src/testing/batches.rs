@@ -10,7 +10,7 @@ use crate::testing::{Answer, Service};
 const ID: &str = "0190d5a6-1c5e-7b3a-9d54-2f6b8a1c7e10";
 
 impl Service {
-    async fn open(&self, key: Option<&str>, body: &Value) -> Answer {
+    async fn open_batch(&self, key: Option<&str>, body: &Value) -> Answer {
         let mut request = self.posting("/v1/batches", &body.to_string());
         if let Some(key) = key {
             let key = key.parse().expect("ASCII");
@@ -66,7 +66,7 @@ fn ids(batch: Uuid, count: u32) -> Vec<String> {
 #[tokio::test]
 async fn a_batch_and_all_of_its_jobs_come_in_one_request() {
     let service = Service::new();
-    let answer = service.open(None, &batch(100)).await;
+    let answer = service.open_batch(None, &batch(100)).await;
     assert_eq!(answer.status.as_u16(), 201, "{answer:?}");
     let receipt = answer.json();
     let id = receipt["id"].as_str().expect("an id");
@@ -95,21 +95,21 @@ async fn nothing_is_written_where_one_job_breaks_a_rule() {
     body["jobs"][17]["queue"] = json!("no such name");
     body["jobs"][3]["timeout_s"] = json!(0);
     body["on_complete"] = json!({"queue": "reports", "kind": "summary"});
-    let answer = service.open(None, &body).await;
+    let answer = service.open_batch(None, &body).await;
     let expected = vec!["/jobs/17/queue".to_owned(), "/jobs/3/timeout_s".to_owned()];
     assert_eq!(answer.pointers(), (422, expected));
 
     body["defaults"] = json!({"queue": "mail"});
     body["jobs"] = json!([{}, {"kind": "send", "unique": {"key": "x"}}]);
-    let answer = service.open(None, &body).await;
+    let answer = service.open_batch(None, &body).await;
     assert_eq!(answer.pointers(), (400, vec!["/jobs/1/unique".to_owned()]));
     body["jobs"] = json!([{}, {"kind": "send"}]);
-    let answer = service.open(None, &body).await;
+    let answer = service.open_batch(None, &body).await;
     assert_eq!(answer.pointers(), (422, vec!["/jobs/0/kind".to_owned()]));
 
     body["jobs"] = json!([]);
     body["on_complete"] = json!({"queue": "reports", "run_after": "2026-11-21T12:00:00Z"});
-    let answer = service.open(None, &body).await;
+    let answer = service.open_batch(None, &body).await;
     let pointers = ["/on_complete/kind", "/on_complete/run_after"];
     assert_eq!(
         answer.pointers(),
@@ -121,10 +121,10 @@ async fn nothing_is_written_where_one_job_breaks_a_rule() {
 #[tokio::test]
 async fn ten_thousand_and_one_jobs_are_refused() {
     let service = Service::new();
-    let answer = service.open(None, &batch(10_001)).await;
+    let answer = service.open_batch(None, &batch(10_001)).await;
     assert_eq!(answer.pointers(), (422, vec!["/jobs".to_owned()]));
     assert!(service.commits("default").await.is_empty());
-    let answer = service.open(None, &batch(10_000)).await;
+    let answer = service.open_batch(None, &batch(10_000)).await;
     assert_eq!(answer.status.as_u16(), 201);
     assert_eq!(service.commits("default").await.len(), 10_001);
 }
@@ -132,20 +132,20 @@ async fn ten_thousand_and_one_jobs_are_refused() {
 #[tokio::test]
 async fn the_same_request_again_enqueues_nothing_twice() {
     let service = Service::new();
-    let first = service.open(Some("may"), &batch(50)).await.json();
-    let again = service.open(Some("may"), &batch(50)).await;
+    let first = service.open_batch(Some("may"), &batch(50)).await.json();
+    let again = service.open_batch(Some("may"), &batch(50)).await;
     assert_eq!(again.status.as_u16(), 201, "as the first");
     assert_eq!(again.json(), first);
     assert_eq!(service.commits("default").await.len(), 51);
     // Other jobs under the same key.
     let mut other = batch(50);
     other["jobs"][7]["payload"] = json!("else");
-    let other = service.open(Some("may"), &other).await;
+    let other = service.open_batch(Some("may"), &other).await;
     assert_eq!(
         (other.status.as_u16(), other.problem().as_str()),
         (422, "key-reused")
     );
-    let fewer = service.open(Some("may"), &batch(49)).await;
+    let fewer = service.open_batch(Some("may"), &batch(49)).await;
     assert_eq!(fewer.problem(), "key-reused");
 }
 
@@ -164,20 +164,20 @@ async fn a_request_that_broke_off_goes_on_by_its_id() {
     request.headers_mut().insert("content-type", kind);
     let opened = service.send(request).await.json();
     assert_eq!(opened["status"], 201, "{opened}");
-    let answer = service.open(None, &batch_of(5)).await;
+    let answer = service.open_batch(None, &batch_of(5)).await;
     assert_eq!(
         answer.status.as_u16(),
         200,
         "it was open already: {answer:?}"
     );
-    let answer = service.open(None, &batch_of(5)).await;
+    let answer = service.open_batch(None, &batch_of(5)).await;
     assert_eq!(
         (answer.status.as_u16(), &answer.json()["jobs"]),
         (200, &json!(5))
     );
     let batch = ID.parse().expect("a UUID");
     assert_eq!(service.jobs_in_the_journal().await, ids(batch, 5));
-    let answer = service.open(None, &batch_of(6)).await;
+    let answer = service.open_batch(None, &batch_of(6)).await;
     assert_eq!(answer.problem(), "already-opened");
 }
 
@@ -185,7 +185,7 @@ async fn a_request_that_broke_off_goes_on_by_its_id() {
 async fn jobs_are_streamed_into_an_open_batch_that_is_closed_then() {
     let service = Service::new();
     let open = json!({"id": ID, "name": "May", "labels": {"month": "may"}});
-    assert_eq!(service.open(None, &open).await.json()["jobs"], 0);
+    assert_eq!(service.open_batch(None, &open).await.json()["jobs"], 0);
     let lines = [
         json!({"queue": "mail", "kind": "send"}),
         json!({"queue": "mail", "kind": "send", "parent": {"kind": "batch", "id": ID}}),

@@ -9,6 +9,8 @@ mod jobs;
 mod limits;
 mod queues;
 mod schedules;
+mod sockets;
+mod tickets;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -33,11 +35,12 @@ use futures_util::future::{BoxFuture, FutureExt as _, ready};
 use projections::{ReadSide, Reader};
 use sqlx::postgres::PgPoolOptions;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 use uuid::Uuid;
 
-use crate::auth::{Grant, Keys, Role, SigningKey, Verifier, mint};
-use crate::{App, Health, HealthCheck, Limits, Parts, Reads, Replays};
+use crate::auth::{AllowedOrigins, Grant, Keys, Role, SigningKey, Verifier, mint};
+use crate::{App, Health, HealthCheck, Limits, Parts, Reads, Replays, Tickets};
 
 /// A day of tests, at noon.
 pub(crate) const NOON: &str = "2026-11-21T12:00:00Z";
@@ -120,6 +123,7 @@ impl HealthCheck for Broken {
 /// The service, and what tests look at behind it.
 pub(crate) struct Service {
     pub(crate) router: Router,
+    pub(crate) app: App,
     pub(crate) journal: MemoryJournal,
     pub(crate) feed: MemoryFeed,
     pub(crate) clock: Arc<TestClock>,
@@ -199,6 +203,9 @@ impl Service {
             },
             clock: Arc::clone(&clock) as _,
             verifier,
+            tickets: Tickets::new([7; 32], Arc::clone(&clock) as _),
+            allowed_origins: AllowedOrigins::new(&["https://board.test".to_owned()])
+                .expect("an origin"),
             checks: vec![Arc::new(Broken)],
             metrics: Arc::new(move || {
                 assert!(!panicking.load(Ordering::Relaxed), "told to");
@@ -206,11 +213,13 @@ impl Service {
             }),
             limits,
             shutdown: shutdown.clone(),
+            serving: TaskTracker::new(),
         });
         let signing = SigningKey::from_private_pem("first", private).expect("a private key");
-        let router = crate::router(app);
+        let router = crate::router(app.clone());
         Self {
             router,
+            app,
             journal,
             feed,
             clock,

@@ -1,5 +1,5 @@
 //! job: one row a job, as it stands now.
-//! Folds category `job`; owns table `job`; queries in `query.rs` and `statistics.rs`, and `open.rs` is
+//! Folds category `job`; owns table `job`; queries in `query.rs`, `statistics.rs` and `group.rs`, and `open.rs` is
 //! what the dispatcher begins with.
 //!
 //! A row changes some three times: enqueued, started, ended. So its payload, which may be large, is
@@ -7,6 +7,7 @@
 //! written. `wait_ms` is the time from when the job could be handed out to its first start; `error` is
 //! that of the last failure, also after a later success; `ended_at` and `death` go when it is put back.
 
+mod group;
 mod open;
 mod query;
 mod row;
@@ -18,6 +19,7 @@ use domain::job::{ErrorText, Event, Expiry, Job, Progress, Spec, Status};
 use domain::{Aggregate, Tenant};
 use uuid::Uuid;
 
+pub use self::group::{Counts, Group, belonging, counts};
 pub use self::open::{Open, OpenJob, open};
 pub use self::query::{By, Filter, Sort, get, list};
 pub use self::row::JobRow;

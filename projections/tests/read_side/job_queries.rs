@@ -1,10 +1,10 @@
 //! Queries on jobs: filters, pages, workers, statistics.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use domain::job::{Command, Parent, ParentKind, Priority, Status};
-use domain::{Timestamp, Token};
-use projections::job::{self, By, Filter, JobRow, LastMinute, Percentiles, Sort};
+use domain::{Position, Timestamp, Token};
+use projections::job::{self, By, Filter, Group, JobRow, LastMinute, Percentiles, Sort};
 use projections::{Cursor, Paging, QueryError};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -83,6 +83,46 @@ async fn count(house: &House, filter: Filter) -> usize {
     let page = page.expect("a page");
     assert_eq!(page.total, Some(page.items.len() as u64));
     page.items.len()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_that_belong_together_are_counted_and_told_from_others() {
+    let house = house().await;
+    let (reader, acme) = (house.reader(), tenant("acme"));
+    let (mail, batch) = (
+        Group::Queue(Token::new("mail").expect("a token")),
+        Group::Parent(batch()),
+    );
+    let counts = async |group: &Group| {
+        let (counts, position) = job::counts(&reader, &acme, group).await.expect("counts");
+        assert!(position > Position::START);
+        let counts = counts
+            .into_iter()
+            .map(|(status, jobs)| (status.as_str(), jobs));
+        counts.collect::<Vec<_>>()
+    };
+    let of_queue = [("waiting", 5), ("running", 0), ("dead", 0)];
+    assert_eq!(counts(&mail).await, of_queue);
+    let of_batch = [
+        ("waiting", 3),
+        ("running", 1),
+        ("completed", 1),
+        ("dead", 1),
+        ("cancelled", 1),
+    ];
+    assert_eq!(counts(&batch).await, of_batch);
+    // One of another tenant and one that there is not are no answer.
+    let asked = [0, 1, 6, 8, 99, 200].map(id);
+    for (group, expected) in [
+        (&mail, [(0, true), (1, false), (6, true), (8, true)]),
+        (&batch, [(0, true), (1, true), (6, true), (8, false)]),
+    ] {
+        let (known, _) = job::belonging(&reader, &acme, group, &asked)
+            .await
+            .expect("an answer");
+        let expected = expected.map(|(number, belongs)| (id(number), belongs));
+        assert_eq!(known, HashMap::from(expected));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -188,13 +188,14 @@ impl Client {
         accepted(response).await
     }
 
-    /// Opens a stream of events. Asked once: the caller goes on where it was.
+    /// Opens a stream of events; 204 says that no more will come. Asked once: the caller goes on where it was.
     pub(crate) async fn events(
         &self,
+        path: &[&str],
         query: &Query,
         last_id: Option<&str>,
     ) -> anyhow::Result<Response> {
-        let url = self.url(&["v1", "events"], query)?;
+        let url = self.url(path, query)?;
         let mut request = self
             .request(Method::GET, &url)
             .header(ACCEPT, "text/event-stream");

@@ -1,4 +1,4 @@
-//! `job watch`: one job as it goes, from its public events, until it ends.
+//! `job watch`: one job as it goes, from its public events, until the server says that no more will come.
 //!
 //! Invariant: it follows the events from the first on, so it also ends on a job that has ended long ago.
 
@@ -6,11 +6,12 @@ use anyhow::Context as _;
 use clap::Args;
 use futures_util::StreamExt as _;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use reqwest::StatusCode;
 use serde_json::Value;
 use std::io::IsTerminal as _;
 use uuid::Uuid;
 
-use crate::cli::client::sse::Parser;
+use crate::cli::client::sse::{Message, Parser};
 use crate::cli::client::{Client, Query, Waits};
 use crate::cli::failure::Failure;
 use crate::cli::{Console, show};
@@ -27,77 +28,94 @@ pub(super) struct WatchArgs {
     id: Uuid,
 }
 
-/// How the job ended.
-const ENDS: [&str; 3] = ["completed", "dead_lettered", "cancelled"];
+/// One job that is followed.
+struct Watch<'a> {
+    client: &'a Client,
+    console: &'a Console,
+    id: String,
+    bar: ProgressBar,
+    last_id: Option<String>,
+    waits: Waits,
+}
+
+/// How one connection ended.
+enum Followed {
+    /// There is nothing more to come.
+    ToTheEnd,
+    /// The server ended it, or it broke: the next one tells which.
+    Broken,
+}
 
 pub(super) async fn run(args: &WatchArgs, console: &Console) -> anyhow::Result<()> {
     let client = console.client()?;
-    let id = args.id.to_string();
-    // An unknown id is told at once; its events would never come.
-    let path = ["v1", "jobs", &id, "history"];
-    client.get(&path, &Query::default()).await?;
-    let bar = bar(console);
-    let mut waits = Waits::patient();
-    let mut last_id = None;
-    loop {
-        match follow(&client, &id, &mut last_id, &bar, console).await {
-            Ok(true) => break,
-            Ok(false) => {}
-            Err(error) => match error.downcast::<Failure>() {
-                Ok(Failure::Unreachable { .. }) => {}
-                Ok(failure) => return Err(failure.into()),
-                Err(error) => return Err(error),
-            },
-        }
-        let wait = waits.next(None).context("the server is away")?;
+    let mut watch = Watch {
+        client: &client,
+        console,
+        id: args.id.to_string(),
+        bar: bar(console),
+        last_id: None,
+        waits: Waits::patient(),
+    };
+    while let Followed::Broken = watch.follow_patiently().await? {
+        let wait = watch.waits.next(None).context("the server is away")?;
         tokio::time::sleep(wait).await;
     }
-    bar.finish();
+    watch.bar.finish();
     Ok(())
 }
 
-/// Whether the job has ended; else the stream of events broke.
-async fn follow(
-    client: &Client,
-    id: &str,
-    last_id: &mut Option<String>,
-    bar: &ProgressBar,
-    console: &Console,
-) -> anyhow::Result<bool> {
-    let query = Query::default()
-        .with("category", Some("job"))
-        .with("id", Some(id));
-    let query = match last_id {
-        Some(_) => query,
-        None => query.with("from", Some("start")),
-    };
-    let response = client.events(&query, last_id.as_deref()).await?;
-    let mut parser = Parser::new();
-    let mut chunks = response.bytes_stream();
-    while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|error| client.unreachable(&error))?;
-        for message in parser.push(&chunk)? {
-            if !message.id.is_empty() {
-                *last_id = Some(message.id.clone());
-            }
-            let event: Value = serde_json::from_str(&message.data).context("read an event")?;
-            let name = name_of(&event);
-            if let Some(percent) = event["data"]["percent"].as_u64() {
-                bar.set_position(percent);
-            }
-            if name == "completed" {
-                bar.set_position(100);
-            }
-            bar.set_message(said(&name, &event));
-            console.out.stream_line(&event, |event| {
-                format!("{}  {}", show::text(event, "/time"), said(&name, event))
-            })?;
-            if ENDS.contains(&name.as_str()) {
-                return Ok(true);
-            }
+impl Watch<'_> {
+    /// A server that is away may come back; whatever else it says stays true.
+    async fn follow_patiently(&mut self) -> anyhow::Result<Followed> {
+        match self.follow().await {
+            Ok(followed) => Ok(followed),
+            Err(error) => match error.downcast::<Failure>() {
+                Ok(Failure::Unreachable { .. }) => Ok(Followed::Broken),
+                Ok(failure) => Err(failure.into()),
+                Err(error) => Err(error),
+            },
         }
     }
-    Ok(false)
+
+    async fn follow(&mut self) -> anyhow::Result<Followed> {
+        let path = ["v1", "jobs", &self.id, "watch"];
+        let beginning = self.last_id.is_none().then_some("0");
+        let query = Query::default().with("after", beginning);
+        let response = self
+            .client
+            .events(&path, &query, self.last_id.as_deref())
+            .await?;
+        if response.status() == StatusCode::NO_CONTENT {
+            return Ok(Followed::ToTheEnd);
+        }
+        let mut parser = Parser::new();
+        let mut chunks = response.bytes_stream();
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk.map_err(|error| self.client.unreachable(&error))?;
+            for message in parser.push(&chunk)? {
+                self.waits.reset();
+                self.tell(message)?;
+            }
+        }
+        Ok(Followed::Broken)
+    }
+
+    fn tell(&mut self, message: Message) -> anyhow::Result<()> {
+        let event: Value = serde_json::from_str(&message.data).context("read an event")?;
+        self.last_id = Some(message.id);
+        let name = name_of(&event);
+        if let Some(percent) = event["data"]["percent"].as_u64() {
+            self.bar.set_position(percent);
+        }
+        if name == "completed" {
+            self.bar.set_position(100);
+        }
+        self.bar.set_message(said(&name, &event));
+        self.console.out.stream_line(&event, |event| {
+            format!("{}  {}", show::text(event, "/time"), said(&name, event))
+        })?;
+        Ok(())
+    }
 }
 
 /// The name within `ledgerline.job.<name>.v<n>`.
