@@ -8,6 +8,7 @@
 //! - [`dispatch`]: which job goes to which worker.
 //! - [`receipts`]: what a command that was seen before was answered.
 //! - [`snapshots`]: states of long streams.
+//! - [`seal`]: signed statements about the journal, by which a change of it is found.
 //! - [`feed`]: the public events, one a message, filled from the journal.
 
 pub mod chain;
@@ -19,6 +20,7 @@ pub mod journal;
 pub mod memory;
 pub mod receipts;
 pub mod request;
+pub mod seal;
 pub mod snapshots;
 
 pub use clock::Clock;
