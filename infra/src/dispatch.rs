@@ -1,5 +1,5 @@
-//! What the dispatcher needs of Postgres: the open jobs that it begins with, and the office that only one
-//! holds.
+//! What the dispatcher needs of Postgres: the open jobs that it begins with. And the offices that only one
+//! holds, the dispatcher's and others.
 
 use std::sync::Arc;
 
@@ -16,9 +16,14 @@ use sqlx::PgPool;
 #[derive(Debug, Clone)]
 pub struct ReadSideJobs(pub PgPool);
 
-/// The office, as a lease in Postgres.
+/// An office, as a lease in Postgres.
 #[derive(Debug, Clone)]
-pub struct PostgresOffice(pub PgPool);
+pub struct PostgresOffice {
+    /// Where the lease is.
+    pub pool: PgPool,
+    /// Which office.
+    pub office: projections::Office,
+}
 
 impl OpenJobs for ReadSideJobs {
     fn load(&self) -> BoxFuture<'_, Result<Loaded, BoxError>> {
@@ -58,7 +63,7 @@ fn open_job(open: job::OpenJob) -> OpenJob {
 impl Office for PostgresOffice {
     fn enter(&self) -> BoxFuture<'_, Result<InOffice, BoxError>> {
         async {
-            let lease = Lease::acquire(&self.0, projections::Office::Dispatcher).await?;
+            let lease = Lease::acquire(&self.pool, self.office).await?;
             Ok(InOffice {
                 lost: lease.lost.clone(),
                 guard: Box::new(lease),

@@ -1,4 +1,4 @@
-//! The keys that sign and check tokens: Ed25519, one folder, two PEM files a key.
+//! The keys that sign and check tokens, or seals: Ed25519, one folder each, two PEM files a key.
 //!
 //! `<kid>.private.pem` (PKCS#8, mode 0600) signs; every `<kid>.public.pem` (SPKI) in the folder
 //! checks. A key is retired by taking its public file away; a new one is added by putting it there.
@@ -64,9 +64,17 @@ pub enum KeyError {
 /// When the folder cannot be read or written.
 pub fn ensure(folder: &Path, kid: &Token) -> Result<(), KeyError> {
     fs::create_dir_all(folder).map_err(file(folder))?;
-    if !public_keys(folder)?.is_empty() {
-        return Ok(());
+    if public_keys(folder)?.is_empty() {
+        add(folder, kid)?;
     }
+    Ok(())
+}
+
+/// Makes a key in `folder`, beside those that are there. It signs from now on if its name comes last.
+///
+/// # Errors
+/// When the folder cannot be written.
+pub fn add(folder: &Path, kid: &Token) -> Result<(), KeyError> {
     let private = Ed25519KeyPair::generate_pkcs8v1(&SystemRandom::new())
         .map_err(|_unspecified| KeyError::Generate)?;
     let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(private.as_ref())

@@ -12,6 +12,7 @@ pub mod keys;
 pub mod nats;
 pub mod postgres;
 pub mod receipts;
+pub mod seals;
 pub mod telemetry;
 pub mod worker;
 

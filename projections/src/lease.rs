@@ -4,7 +4,7 @@
 //! process ends the session ends and the lock is free. When it is stopped, or cut off, the beat
 //! fails and whoever stands by ends its session. One that wakes up later is kept from doing harm by
 //! something else: a stale runner by the checkpoint's fence, a stale dispatcher by the journal, which
-//! takes each attempt of a job once.
+//! takes each attempt of a job once, a stale sealer by the stream of seals, which takes each number once.
 
 use std::time::Duration;
 
@@ -32,6 +32,8 @@ pub enum Office {
     Projector,
     /// Hands out jobs.
     Dispatcher,
+    /// Seals the journal.
+    Sealer,
 }
 
 /// Office, as long as it is held: until this is dropped, or [`lost`](Self::lost).
@@ -49,14 +51,16 @@ impl Office {
         match self {
             Self::Projector => "projector",
             Self::Dispatcher => "dispatcher",
+            Self::Sealer => "sealer",
         }
     }
 
-    /// The two numbers of its advisory lock: the second is "read" or "jobs".
+    /// The two numbers of its advisory lock: the second is "read", "jobs" or "seal".
     fn lock(self) -> (i32, i32) {
         match self {
             Self::Projector => (LOCK_SPACE, 0x7265_6164),
             Self::Dispatcher => (LOCK_SPACE, 0x6a6f_6273),
+            Self::Sealer => (LOCK_SPACE, 0x7365_616c),
         }
     }
 }

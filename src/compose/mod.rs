@@ -11,6 +11,7 @@ pub mod doctor;
 pub mod endpoints;
 mod keys;
 mod roles;
+mod seals;
 mod servers;
 mod settings;
 mod workers;
@@ -26,6 +27,7 @@ use tokio::signal::unix::{SignalKind, signal};
 pub use self::doctor::doctor;
 pub use self::endpoints::Endpoints;
 pub use self::roles::Running;
+pub use self::seals::{DATA_FILES, SealArgs, key_folder};
 pub use self::servers::{Addresses, Connections};
 pub use self::settings::{Lines, Role, ServeSettings, ServiceArgs};
 pub use self::workers::WorkerArgs;
@@ -63,8 +65,7 @@ pub async fn up(embedded: Embedded, service: &ServiceArgs) -> anyhow::Result<Up>
         .local_addr()
         .context("ask for the address of HTTP")?;
     let servers = servers::start(&embedded).await?;
-    let worker = &service.worker;
-    let started = start_on(&servers, &embedded.data_dir, worker, listener, address).await;
+    let started = start_on(&servers, &embedded.data_dir, service, listener, address).await;
     match started {
         Ok((running, endpoints)) => Ok(Up {
             servers,
@@ -82,7 +83,7 @@ pub async fn up(embedded: Embedded, service: &ServiceArgs) -> anyhow::Result<Up>
 async fn start_on(
     servers: &Servers,
     data_dir: &Path,
-    worker: &WorkerArgs,
+    service: &ServiceArgs,
     listener: TcpListener,
     address: SocketAddr,
 ) -> anyhow::Result<(Running, Endpoints)> {
@@ -94,7 +95,10 @@ async fn start_on(
     projections::migrate(&connections.pool)
         .await
         .context("migrate the database")?;
-    let running = roles::start(&connections, &ALL_ROLES, &keys, worker, Some(listener)).await?;
+    let mut service = service.clone();
+    let files = &mut service.seals.seal_files;
+    files.get_or_insert_with(|| data_dir.join(seals::DATA_FILES));
+    let running = roles::start(&connections, &ALL_ROLES, &keys, &service, Some(listener)).await?;
     let endpoints = Endpoints {
         http: format!("http://{address}"),
         nats: embedded.nats.url(),
@@ -125,7 +129,7 @@ pub async fn serve(settings: &ServeSettings) -> anyhow::Result<Running> {
         &connections,
         &settings.roles,
         &settings.keys,
-        &settings.service.worker,
+        &settings.service,
         listener,
     )
     .await

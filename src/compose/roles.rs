@@ -23,7 +23,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{Connections, Role, WorkerArgs, checks, keys};
+use super::{Connections, Role, ServiceArgs, WorkerArgs, checks, keys};
 
 /// How long requests that are under way have to end. Whoever holds a connection open beyond it is
 /// cut off: all that was acknowledged is on the disk.
@@ -46,7 +46,7 @@ pub(super) async fn start(
     connections: &Connections,
     roles: &[Role],
     key_folder: &Path,
-    worker: &WorkerArgs,
+    service: &ServiceArgs,
     listener: Option<TcpListener>,
 ) -> anyhow::Result<Running> {
     let running = Running {
@@ -69,9 +69,14 @@ pub(super) async fn start(
         running
             .roles
             .spawn(async move { stop.run_until_cancelled(pump.run()).await });
+        let sealer = service.seals.sealer(connections, key_folder)?;
+        let stop = running.stop_roles.clone();
+        running
+            .roles
+            .spawn(async move { stop.run_until_cancelled(sealer.run()).await });
     }
     match listener {
-        Some(listener) => running.serve(connections, key_folder, worker, listener),
+        Some(listener) => running.serve(connections, key_folder, &service.worker, listener),
         None => Ok(running),
     }
 }
@@ -114,7 +119,10 @@ impl Running {
             jobs: jobs.clone(),
             clock: clock.clone(),
             open: Arc::new(ReadSideJobs(connections.pool.clone())),
-            office: Arc::new(PostgresOffice(connections.pool.clone())),
+            office: Arc::new(PostgresOffice {
+                pool: connections.pool.clone(),
+                office: projections::Office::Dispatcher,
+            }),
         });
         let stop = self.stop_roles.clone();
         self.roles

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use infra::telemetry::{self, LogFormat};
 
-use super::WorkerArgs;
+use super::{SealArgs, WorkerArgs};
 
 /// What `up` and `serve` have in common.
 #[derive(Debug, Clone, Args)]
@@ -40,6 +40,9 @@ pub struct ServiceArgs {
     /// The built-in worker.
     #[command(flatten)]
     pub worker: WorkerArgs,
+    /// Seals of the journal.
+    #[command(flatten)]
+    pub seals: SealArgs,
 }
 
 /// What `serve` needs besides: where the servers are.
@@ -115,7 +118,7 @@ pub enum Role {
     Api,
     /// Folds the journal into the read models. One works, the others stand by.
     Projector,
-    /// Fills the feed. One works, the others stand by.
+    /// Fills the feed and seals the journal. One works, the others stand by.
     Reactor,
 }
 

@@ -4,6 +4,8 @@
 //! - [`server`]: whether the server is one to trust a journal to.
 //! - [`settings`]: the streams' settings, checked and mended at start.
 //! - [`journal`]: `journal.<tenant>.<category>.<id>`, one message a commit.
+//! - [`raw`]: the journal as it is stored, for seals and verification.
+//! - [`seals`]: `seal.journal`, the seals of the journal.
 //! - [`snapshots`]: `snapshot.<tenant>.<category>.<id>`, the last message of each subject.
 //! - [`feed`]: `feed.<tenant>.<category>.<event>.<id>`, one CloudEvent a message, and replays.
 //!
@@ -17,6 +19,8 @@ pub mod feed;
 pub mod journal;
 mod ordered;
 mod percent;
+pub mod raw;
+pub mod seals;
 pub mod server;
 pub mod settings;
 pub mod snapshots;
@@ -28,4 +32,6 @@ pub use async_nats::Client;
 pub use connection::connect;
 pub use feed::{JetStreamFeed, NatsReplays};
 pub use journal::JetStreamJournal;
+pub use raw::JetStreamRawJournal;
+pub use seals::JetStreamSeals;
 pub use snapshots::JetStreamSnapshots;
