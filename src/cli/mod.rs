@@ -4,10 +4,11 @@
 //! - [`out`]: the only place that prints. [`failure`]: errors and exit codes.
 //! - [`mod@reference`]: the page `docs/reference/cli.md`, made from what stands here.
 //!
-//! Client commands know the server by its HTTP API alone. Only `up`, `serve`, `migrate`, `doctor`
-//! and `verify` go to its databases, through the composition of the program.
+//! Client commands know the server by its HTTP API alone. Only `up`, `serve`, `migrate`, `doctor`,
+//! `verify` and `audit` go to its databases, through the composition of the program.
 
 mod assignment;
+mod audit;
 mod bench;
 mod client;
 mod doctor;
@@ -154,6 +155,9 @@ enum Command {
     /// Fold the whole journal again and compare every row of the read models with it
     #[command(after_help = verify::EXAMPLES)]
     Verify(verify::VerifyArgs),
+    /// Show that the journal was not changed: verify it, list its seals, prove a commit
+    #[command(after_help = audit::EXAMPLES)]
+    Audit(audit::AuditArgs),
     /// Measure the program beside what its servers can do at most
     #[command(after_help = bench::EXAMPLES)]
     Bench(bench::BenchArgs),
@@ -238,6 +242,7 @@ fn run(command: Command, console: &Console) -> anyhow::Result<()> {
             Command::Positions(args) => positions::run(&args, console).await,
             Command::Rebuild(args) => rebuild::run(&args, console).await,
             Command::Verify(args) => verify::run(&args, console).await,
+            Command::Audit(args) => audit::run(&args, console).await,
             Command::Bench(args) => bench::run(args, console).await,
             Command::Openapi => openapi::run(console),
             Command::Reference => Ok(console.out.line(&reference_page())?),

@@ -6,6 +6,7 @@
 //! Order of the end: no new requests, answers without an end are ended, the roles stop, and the
 //! servers go last.
 
+pub mod audit;
 mod checks;
 pub mod doctor;
 pub mod endpoints;
@@ -27,7 +28,7 @@ use tokio::signal::unix::{SignalKind, signal};
 pub use self::doctor::doctor;
 pub use self::endpoints::Endpoints;
 pub use self::roles::Running;
-pub use self::seals::{DATA_FILES, SealArgs, key_folder};
+pub use self::seals::{DATA_FILES, SealArgs, key_folder, new_seal_key};
 pub use self::servers::{Addresses, Connections};
 pub use self::settings::{Lines, Role, ServeSettings, ServiceArgs};
 pub use self::workers::WorkerArgs;

@@ -43,6 +43,22 @@ pub fn key_folder(keys: &Path) -> PathBuf {
     keys.join("seals")
 }
 
+/// Makes a key in `keys` that signs from the next seal on, and tells its name.
+///
+/// # Errors
+/// When the folder cannot be written.
+pub fn new_seal_key(keys: &Path, now: Timestamp) -> anyhow::Result<Token> {
+    let name = key_name(now)?;
+    std::fs::create_dir_all(keys).with_context(|| format!("make `{}`", keys.display()))?;
+    let there = infra::keys::public_keys(keys)?;
+    anyhow::ensure!(
+        there.iter().all(|key| key.kid != name.as_str()),
+        "make a key: `{name}` was made in this very second"
+    );
+    infra::keys::add(keys, &name)?;
+    Ok(name)
+}
+
 /// The name of a key that is made now: names sort by time, and the last one signs.
 pub(super) fn key_name(now: Timestamp) -> anyhow::Result<Token> {
     Token::new(now.strftime("%Y%m%dT%H%M%S").to_string()).context("name the key")

@@ -101,6 +101,7 @@ impl History {
             seals: self.seals.clone(),
             outside: outside.to_vec(),
             keys: keys("k1").1,
+            ..Evidence::default()
         });
         for commit in &self.commits {
             verifier.take(commit);

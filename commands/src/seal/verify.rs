@@ -28,6 +28,8 @@ pub const FINDINGS_MAX: usize = 100;
 pub struct Evidence {
     /// The seals that are kept beside it, all of them.
     pub seals: Vec<Seal>,
+    /// The numbers of those that could not be read, and why not.
+    pub unreadable: Vec<(u64, String)>,
     /// Seals that were kept elsewhere, in the order of their numbers; not necessarily all.
     pub outside: Vec<Seal>,
     /// Who may have signed them.
@@ -118,6 +120,12 @@ pub enum Difference {
     SealOrder {
         /// The number that should.
         expected: u64,
+    },
+    /// Whatever stands there is no seal.
+    #[error("what stands in its place is no seal: {reason}")]
+    NoSeal {
+        /// Why not.
+        reason: String,
     },
     /// A seal that its key has not signed.
     #[error("{0}")]
@@ -237,7 +245,8 @@ impl Verifier {
                 }
             }
             Ok(read) => {
-                if chain::extend(tail.chain, &commit.payload) != read.chain {
+                // By its text: other digits for the same bytes are an edit too.
+                if chain::extend(tail.chain, &commit.payload).to_string() != commit.chain {
                     self.found_at(commit, Difference::Chain);
                 }
                 let found = read.payload.version;

@@ -121,8 +121,8 @@ impl Rig {
     async fn verified(&self) -> Report {
         let mut verifier = Verifier::new(Evidence {
             seals: self.seals.all(),
-            outside: Vec::new(),
             keys: keys("k1").1,
+            ..Evidence::default()
         });
         let head = Position(self.written);
         let mut commits = self.journal.read_raw(Position::START, head);

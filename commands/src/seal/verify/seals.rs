@@ -10,26 +10,31 @@ use crate::seal::{PublicKeys, Seal};
 /// The seals that the journal is to be compared with, in order, and what is wrong with any. Where a
 /// seal was kept elsewhere, that one counts.
 pub(super) fn judged(evidence: Evidence) -> (Vec<Seal>, Vec<Finding>) {
-    let mut findings = Vec::new();
+    let unreadable = evidence.unreadable.into_iter();
+    let mut findings: Vec<Finding> = unreadable
+        .map(|(number, reason)| finding(number, Difference::NoSeal { reason }))
+        .collect();
     let mut by_number = BTreeMap::new();
     for (seal, expected) in evidence.seals.into_iter().zip(1..) {
         if seal.number != expected {
-            findings.push(finding(&seal, Difference::SealOrder { expected }));
+            findings.push(finding(seal.number, Difference::SealOrder { expected }));
         }
         by_number.insert(seal.number, seal);
     }
     for outside in evidence.outside {
         match by_number.get(&outside.number) {
             Some(kept) if *kept == outside => {}
-            Some(_) => findings.push(finding(&outside, Difference::SealDiffers)),
-            None => findings.push(finding(&outside, Difference::SealGone)),
+            Some(_) => findings.push(finding(outside.number, Difference::SealDiffers)),
+            None => findings.push(finding(outside.number, Difference::SealGone)),
         }
         by_number.insert(outside.number, outside);
     }
     let seals: Vec<Seal> = by_number.into_values().collect();
     let mut previous = None;
     for seal in &seals {
-        findings.extend(of_one(seal, previous, &evidence.keys).map(|wrong| finding(seal, wrong)));
+        findings.extend(
+            of_one(seal, previous, &evidence.keys).map(|wrong| finding(seal.number, wrong)),
+        );
         previous = Some(seal);
     }
     (seals, findings)
@@ -52,11 +57,11 @@ fn of_one(
     range.into_iter().chain(link).chain(signature)
 }
 
-fn finding(seal: &Seal, difference: Difference) -> Finding {
+fn finding(seal: u64, difference: Difference) -> Finding {
     Finding {
         position: None,
         stream: None,
-        seal: Some(seal.number),
+        seal: Some(seal),
         difference,
     }
 }
