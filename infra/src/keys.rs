@@ -22,7 +22,7 @@ const PRIVATE: &str = ".private.pem";
 const KEYS_MAX: usize = 100;
 
 /// One key's name and PEM text.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyFile {
     /// The `kid` of its tokens.
     pub kid: String,
@@ -66,6 +66,33 @@ pub fn ensure(folder: &Path, kid: &Token) -> Result<(), KeyError> {
     fs::create_dir_all(folder).map_err(file(folder))?;
     if public_keys(folder)?.is_empty() {
         add(folder, kid)?;
+    }
+    Ok(())
+}
+
+/// Makes a key in `folder` if none there can sign.
+///
+/// # Errors
+/// When the folder cannot be read or written.
+pub fn ensure_signing(folder: &Path, kid: &Token) -> Result<(), KeyError> {
+    fs::create_dir_all(folder).map_err(file(folder))?;
+    match signing_key(folder) {
+        Err(KeyError::NoPrivateKey(_)) => add(folder, kid),
+        Ok(_) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Puts public keys into `folder`, beside those that are there.
+///
+/// # Errors
+/// When a name is none, or the folder cannot be written.
+pub fn import(folder: &Path, keys: &[KeyFile]) -> Result<(), KeyError> {
+    fs::create_dir_all(folder).map_err(file(folder))?;
+    for key in keys {
+        let path = folder.join(format!("{}{PUBLIC}", key.kid));
+        Token::new(&key.kid).map_err(|_invalid| KeyError::Name(path.clone()))?;
+        fs::write(&path, &key.pem).map_err(file(&path))?;
     }
     Ok(())
 }

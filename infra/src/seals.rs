@@ -84,8 +84,15 @@ pub struct SealsWithFiles {
 /// # Errors
 /// When the folder cannot be read or holds something else.
 pub fn public_keys(folder: &Path) -> Result<PublicKeys, SealFileError> {
-    let files = keys::public_keys(folder)?;
-    let keys = files.into_iter().map(|file| der(&file));
+    keys_of(&keys::public_keys(folder)?)
+}
+
+/// The keys in these files.
+///
+/// # Errors
+/// When one holds something else.
+pub fn keys_of(files: &[keys::KeyFile]) -> Result<PublicKeys, SealFileError> {
+    let keys = files.iter().map(der);
     Ok(PublicKeys::new(keys.collect::<Result<Vec<_>, _>>()?))
 }
 
@@ -215,7 +222,8 @@ impl Seals for SealsWithFiles {
 }
 
 fn der(file: &keys::KeyFile) -> Result<(Token, Vec<u8>), SealFileError> {
-    let kid = Token::new(&file.kid).expect("the key folder takes tokens as names only");
+    let named = Token::new(&file.kid);
+    let kid = named.map_err(|_| KeyError::Name(PathBuf::from(&file.kid)))?;
     let parsed = pem::parse(&file.pem).map_err(|source| SealFileError::Pem {
         kid: file.kid.clone(),
         source,

@@ -124,6 +124,9 @@ pub(crate) enum Failure {
     /// Tables differ from what the journal says, or the journal from its seals.
     #[error("`{0}` differences found")]
     Differences(u64),
+    /// It would overwrite what is there.
+    #[error("{0}")]
+    Occupied(String),
     /// There is no such thing, or not yet.
     #[error("{0}")]
     NotFound(String),
@@ -144,6 +147,7 @@ impl Failure {
             Self::Usage(_) => Exit::Usage,
             Self::NotRunning { .. } | Self::Unreachable { .. } => Exit::NotAvailable,
             Self::Problem(problem) => Exit::of_status(problem.status),
+            Self::Occupied(_) => Exit::Refused,
             Self::NotFound(_) => Exit::NotFound,
             Self::Differences(_) => Exit::Differences,
             Self::Checks { .. } => Exit::Failed,

@@ -5,10 +5,11 @@
 //! - [`mod@reference`]: the page `docs/reference/cli.md`, made from what stands here.
 //!
 //! Client commands know the server by its HTTP API alone. Only `up`, `serve`, `migrate`, `doctor`,
-//! `verify` and `audit` go to its databases, through the composition of the program.
+//! `verify`, `audit`, `backup` and `restore` go to its databases, through the composition of the program.
 
 mod assignment;
 mod audit;
+mod backup;
 mod bench;
 mod client;
 mod doctor;
@@ -26,6 +27,7 @@ mod queue;
 mod rebuild;
 mod reference;
 mod replay;
+mod restore;
 mod serve;
 mod show;
 mod token;
@@ -158,6 +160,12 @@ enum Command {
     /// Show that the journal was not changed: verify it, list its seals, prove a commit
     #[command(after_help = audit::EXAMPLES)]
     Audit(audit::AuditArgs),
+    /// Write the journal with its seals into a file, while the service goes on
+    #[command(after_help = backup::EXAMPLES)]
+    Backup(backup::BackupArgs),
+    /// Fill an empty data folder, or an empty NATS, from a backup
+    #[command(after_help = restore::EXAMPLES)]
+    Restore(restore::RestoreArgs),
     /// Measure the program beside what its servers can do at most
     #[command(after_help = bench::EXAMPLES)]
     Bench(bench::BenchArgs),
@@ -243,6 +251,8 @@ fn run(command: Command, console: &Console) -> anyhow::Result<()> {
             Command::Rebuild(args) => rebuild::run(&args, console).await,
             Command::Verify(args) => verify::run(&args, console).await,
             Command::Audit(args) => audit::run(&args, console).await,
+            Command::Backup(args) => backup::run(&args, console).await,
+            Command::Restore(args) => restore::run(&args, console).await,
             Command::Bench(args) => bench::run(args, console).await,
             Command::Openapi => openapi::run(console),
             Command::Reference => Ok(console.out.line(&reference_page())?),

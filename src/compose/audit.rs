@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use commands::ReadError;
 use commands::seal::proof::Proof;
 use commands::seal::verify::{Evidence, Report, Verifier};
-use commands::seal::{RawCommit, RawJournal as _, Seal, Seals as _};
+use commands::seal::{PublicKeys, RawCommit, RawJournal as _, Seal, Seals as _};
 use domain::Position;
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt as _, TryStreamExt as _};
@@ -26,11 +26,16 @@ impl Audit {
     /// # Errors
     /// When no server takes the connection.
     pub async fn open(nats: &str) -> anyhow::Result<Self> {
-        let client = nats::connect(nats, "ledgerline-audit").await?;
-        Ok(Self {
+        Ok(Self::on(nats::connect(nats, "ledgerline-audit").await?))
+    }
+
+    /// The same on a connection.
+    #[must_use]
+    pub fn on(client: nats::Client) -> Self {
+        Self {
             journal: JetStreamRawJournal::new(client.clone(), nats::journal::Settings::default()),
             seals: JetStreamSeals::of(client),
-        })
+        }
     }
 
     /// Compares the journal with its chains, its seals, and the seals in `against`; `moved` is told
@@ -44,14 +49,30 @@ impl Audit {
         against: Option<&Path>,
         moved: impl Fn(Position, Position),
     ) -> anyhow::Result<Report> {
-        let mut evidence = Evidence {
-            keys: infra::seals::public_keys(keys)?,
-            ..Evidence::default()
-        };
+        let mut evidence = self.evidence(infra::seals::public_keys(keys)?).await?;
         if let Some(against) = against {
             evidence.outside = infra::seals::read_files(against)?;
         }
-        // The seals first: what they are of then stands in the journal before its head is looked at.
+        let head = self.head().await?;
+        let mut verifier = Verifier::new(evidence);
+        let mut commits = self.commits(head);
+        while let Some(commit) = commits.try_next().await? {
+            verifier.take(&commit);
+            moved(commit.position, head);
+        }
+        Ok(verifier.finish(head))
+    }
+
+    /// The seals, and who may have signed them. To be asked for before the journal's head: what they are
+    /// of then stands in the journal.
+    ///
+    /// # Errors
+    /// When the seals cannot be read; what stands there and is none is no error.
+    pub async fn evidence(&self, keys: PublicKeys) -> anyhow::Result<Evidence> {
+        let mut evidence = Evidence {
+            keys,
+            ..Evidence::default()
+        };
         let mut seals = self.seals.read(0);
         while let Some(seal) = seals.next().await {
             match seal {
@@ -62,14 +83,21 @@ impl Audit {
                 Err(error @ ReadError::Unavailable(_)) => return Err(error.into()),
             }
         }
-        let head = self.journal.raw_head().await?;
-        let mut verifier = Verifier::new(evidence);
-        let mut commits = self.journal.read_raw(Position::START, head);
-        while let Some(commit) = commits.try_next().await? {
-            verifier.take(&commit);
-            moved(commit.position, head);
-        }
-        Ok(verifier.finish(head))
+        Ok(evidence)
+    }
+
+    /// Where the journal ends.
+    ///
+    /// # Errors
+    /// When NATS does not answer.
+    pub async fn head(&self) -> anyhow::Result<Position> {
+        Ok(self.journal.raw_head().await?)
+    }
+
+    /// Everything that stands in the journal up to `head`.
+    #[must_use]
+    pub fn commits(&self, head: Position) -> BoxStream<'static, Result<RawCommit, ReadError>> {
+        self.journal.read_raw(Position::START, head)
     }
 
     /// Every seal.

@@ -7,6 +7,7 @@
 //! servers go last.
 
 pub mod audit;
+pub mod backup;
 mod checks;
 pub mod doctor;
 pub mod endpoints;

@@ -65,10 +65,10 @@ pub(super) fn key_name(now: Timestamp) -> anyhow::Result<Token> {
 }
 
 impl SealArgs {
-    /// The sealer over `connections`. The first key is made here if there is none.
+    /// The sealer over `connections`. A key is made here if none can sign.
     pub(super) fn sealer(&self, connections: &Connections, keys: &Path) -> anyhow::Result<Sealer> {
         let keys = self.seal_keys.clone().unwrap_or_else(|| key_folder(keys));
-        infra::keys::ensure(&keys, &key_name(SystemClock.now())?)
+        infra::keys::ensure_signing(&keys, &key_name(SystemClock.now())?)
             .context("make the key that signs seals; `--seal-keys` names another folder")?;
         let seals: Arc<dyn Seals> = match &self.seal_files {
             Some(folder) => Arc::new(SealsWithFiles::new(

@@ -15,6 +15,7 @@ mod seals;
 use std::collections::HashMap;
 
 use domain::{Chain, Commit, Position, Sha256, StreamId};
+use sha2::Digest as _;
 
 use super::key::SignatureFault;
 use super::{PublicKeys, RawCommit, Seal, tree};
@@ -49,6 +50,8 @@ pub struct Report {
     pub seals: u64,
     /// Up to where they reach; what stands behind it is checked by its chains only.
     pub sealed_to: Position,
+    /// The hash over every commit's fingerprint: copies of one journal have the same.
+    pub digest: Sha256,
     /// How many differences there are.
     pub differing: u64,
     /// The first of them, by position.
@@ -152,6 +155,7 @@ pub struct Verifier {
     range: Vec<Option<(Sha256, String)>>,
     tails: HashMap<String, Tail>,
     reached: Position,
+    digest: sha2::Sha256,
     report: Report,
 }
 
@@ -172,12 +176,14 @@ impl Verifier {
             range: Vec::new(),
             tails: HashMap::new(),
             reached: Position::START,
+            digest: sha2::Sha256::new(),
             report: Report {
                 head: Position::START,
                 commits: 0,
                 streams: 0,
                 seals: seals.len() as u64,
                 sealed_to: seals.last().map_or(Position::START, |seal| seal.last),
+                digest: Sha256::default(),
                 differing: 0,
                 findings: Vec::new(),
             },
@@ -192,7 +198,9 @@ impl Verifier {
     /// Takes what is stored next.
     pub fn take(&mut self, commit: &RawCommit) {
         let position = commit.position;
+        let fingerprint = tree::fingerprint(commit);
         self.report.commits += 1;
+        self.digest.update(fingerprint.0);
         if position <= self.reached {
             let behind = self.reached;
             return self.found_at(commit, Difference::Order { behind });
@@ -202,7 +210,7 @@ impl Verifier {
         }
         self.reached = position;
         self.follow(commit);
-        self.collect(commit);
+        self.collect(commit, fingerprint);
     }
 
     /// Ends where the journal says that it ends.
@@ -212,6 +220,7 @@ impl Verifier {
             self.missing(head);
         }
         self.report.head = self.reached.max(head);
+        self.report.digest = Sha256(self.digest.clone().finalize().into());
         self.report.streams = self.tails.len() as u64;
         if self
             .seals
@@ -263,7 +272,7 @@ impl Verifier {
     }
 
     /// Puts the commit into the range of its seal.
-    fn collect(&mut self, commit: &RawCommit) {
+    fn collect(&mut self, commit: &RawCommit, fingerprint: Sha256) {
         let position = commit.position;
         while self.seals.peek().is_some_and(|seal| seal.last < position) {
             self.close();
@@ -275,7 +284,7 @@ impl Verifier {
         if self.range.len() <= index {
             self.range.resize(index + 1, None);
         }
-        self.range[index] = Some((tree::fingerprint(commit), commit.stream.clone()));
+        self.range[index] = Some((fingerprint, commit.stream.clone()));
         if seal.last == position {
             self.close();
         }

@@ -5,6 +5,7 @@
 //! - [`settings`]: the streams' settings, checked and mended at start.
 //! - [`journal`]: `journal.<tenant>.<category>.<id>`, one message a commit.
 //! - [`raw`]: the journal as it is stored, for seals and verification.
+//! - [`refill`]: an empty journal is filled from a backup.
 //! - [`seals`]: `seal.journal`, the seals of the journal.
 //! - [`snapshots`]: `snapshot.<tenant>.<category>.<id>`, the last message of each subject.
 //! - [`feed`]: `feed.<tenant>.<category>.<event>.<id>`, one CloudEvent a message, and replays.
@@ -20,6 +21,7 @@ pub mod journal;
 mod ordered;
 mod percent;
 pub mod raw;
+pub mod refill;
 pub mod seals;
 pub mod server;
 pub mod settings;

@@ -69,6 +69,8 @@ struct Shown {
     sealed_to: u64,
     /// Commits behind the last seal, of which only the chains were checked.
     unsealed: u64,
+    /// Over everything: copies of one journal have the same.
+    digest: String,
     differing: u64,
     /// The first of them.
     differences: Vec<ShownFinding>,
@@ -92,6 +94,7 @@ impl Shown {
             seals: report.seals,
             sealed_to: report.sealed_to.0,
             unsealed: report.head.0.saturating_sub(report.sealed_to.0),
+            digest: report.digest.to_string(),
             differing: report.differing,
             differences: report.findings.iter().map(ShownFinding::of).collect(),
         }
@@ -161,6 +164,7 @@ mod tests {
             streams: 3,
             seals: 1,
             sealed_to: Position(10),
+            digest: domain::Sha256::default(),
             differing: 1,
             findings: vec![Finding {
                 position: Some(Position(7)),
