@@ -85,6 +85,34 @@ async fn digests(up: &Up, position: u64) -> TestResult<Vec<(String, i64, String)
     Ok(digests)
 }
 
+/// The same commits at the same positions, and the same answers of what was true at `position`.
+async fn compare(up: &Up, copy: &Up, position: u64) -> TestResult {
+    let (was, is) = (
+        read_all(&up.endpoints.nats, "JOURNAL").await?,
+        read_all(&copy.endpoints.nats, "JOURNAL").await?,
+    );
+    assert_eq!(is.len() as u64, position);
+    for (was, is) in was.iter().zip(&is) {
+        assert_eq!(
+            (was.sequence, &was.subject, &was.payload),
+            (is.sequence, &is.subject, &is.payload)
+        );
+        for header in ["Nats-Msg-Id", "Ledgerline-Chain", "traceparent"] {
+            assert_eq!(was.header(header), is.header(header));
+        }
+    }
+    let ids = was
+        .iter()
+        .filter_map(|stored| stored.subject.strip_prefix("journal.default.assignment."));
+    for id in ids.step_by(40).take(10) {
+        let path = format!("/v1/assignments/{id}?position={position}");
+        let (then, now) = (up.api("default", "viewer")?, copy.api("default", "viewer")?);
+        let (then, now) = (then.get(&path).await?, now.get(&path).await?);
+        assert_eq!((then.status, then.text()), (now.status, now.text()));
+    }
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_under_load_is_restored_elsewhere_as_it_was() -> TestResult {
     let up = sealing("backup")?;
@@ -138,30 +166,7 @@ async fn a_backup_under_load_is_restored_elsewhere_as_it_was() -> TestResult {
         "{rows:?}"
     );
 
-    // The same commits at the same positions, and the same answers of what was true then.
-    let (was, is) = (
-        read_all(&up.endpoints.nats, "JOURNAL").await?,
-        read_all(&copy.endpoints.nats, "JOURNAL").await?,
-    );
-    assert_eq!(is.len() as u64, position);
-    for (was, is) in was.iter().zip(&is) {
-        assert_eq!(
-            (was.sequence, &was.subject, &was.payload),
-            (is.sequence, &is.subject, &is.payload)
-        );
-        for header in ["Nats-Msg-Id", "Ledgerline-Chain", "traceparent"] {
-            assert_eq!(was.header(header), is.header(header));
-        }
-    }
-    let ids = was
-        .iter()
-        .filter_map(|stored| stored.subject.strip_prefix("journal.default.assignment."));
-    for id in ids.step_by(40).take(10) {
-        let path = format!("/v1/assignments/{id}?position={position}");
-        let (then, now) = (up.api("default", "viewer")?, copy.api("default", "viewer")?);
-        let (then, now) = (then.get(&path).await?, now.get(&path).await?);
-        assert_eq!((then.status, then.text()), (now.status, now.text()));
-    }
+    compare(&up, &copy, position).await?;
 
     // The copy goes on: with its own key, behind the seals of the first.
     let receipt = copy.api("default", "member")?.any().await?;

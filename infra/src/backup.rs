@@ -237,7 +237,7 @@ impl Reader {
     ///
     /// # Errors
     /// When it is damaged.
-    pub fn next(&mut self) -> Result<Option<Item>, BackupError> {
+    pub fn read(&mut self) -> Result<Option<Item>, BackupError> {
         let so_far = digest(&self.digest);
         Ok(Some(match self.line()? {
             Line::Key { id, pem } => Item::Key(KeyFile { kid: id, pem }),
@@ -247,7 +247,14 @@ impl Reader {
                     .raw()
                     .ok_or_else(|| self.invalid("a payload is no base64"))?,
             ),
-            Line::End { sha256 } if sha256 == so_far => return Ok(None),
+            Line::End { sha256 } if sha256 == so_far => {
+                // Reading on also checks what the compression says of its own end.
+                let behind = self.lines.fill_buf().map_err(at(&self.path))?;
+                if behind.is_empty() {
+                    return Ok(None);
+                }
+                return Err(self.invalid("something stands behind its end"));
+            }
             Line::End { .. } => {
                 return Err(self.invalid("it was changed: its digest is another one"));
             }
@@ -349,7 +356,7 @@ mod tests {
     fn all(path: &Path) -> Result<Vec<RawCommit>, BackupError> {
         let mut reader = Reader::open(path)?;
         let mut commits = Vec::new();
-        while let Some(item) = reader.next()? {
+        while let Some(item) = reader.read()? {
             if let Item::Commit(commit) = item {
                 commits.push(commit);
             }

@@ -19,10 +19,8 @@ pub struct ReadSideJobs(pub PgPool);
 /// An office, as a lease in Postgres.
 #[derive(Debug, Clone)]
 pub struct PostgresOffice {
-    /// Where the lease is.
-    pub pool: PgPool,
-    /// Which office.
-    pub office: projections::Office,
+    pool: PgPool,
+    office: projections::Office,
 }
 
 impl OpenJobs for ReadSideJobs {
@@ -57,6 +55,22 @@ fn open_job(open: job::OpenJob) -> OpenJob {
             ready_at: open.ready_at,
         },
         running_since: open.running_since,
+    }
+}
+
+impl PostgresOffice {
+    /// The one who hands out jobs.
+    #[must_use]
+    pub fn dispatcher(pool: PgPool) -> Self {
+        let office = projections::Office::Dispatcher;
+        Self { pool, office }
+    }
+
+    /// The one who seals the journal.
+    #[must_use]
+    pub fn sealer(pool: PgPool) -> Self {
+        let office = projections::Office::Sealer;
+        Self { pool, office }
     }
 }
 

@@ -96,7 +96,7 @@ pub fn judge(file: &Path) -> anyhow::Result<Judged> {
     let head = reader.head().position;
     let (mut keys, mut seals) = (Vec::new(), Vec::new());
     let mut verifier = None;
-    while let Some(item) = reader.next()? {
+    while let Some(item) = reader.read()? {
         match item {
             Item::Key(key) => keys.push(key),
             Item::Seal(seal) => seals.push(seal),
@@ -200,7 +200,7 @@ async fn restore(
 
 fn next_commit(reader: &mut Reader) -> Result<Option<RawCommit>, BoxError> {
     loop {
-        match reader.next()? {
+        match reader.read()? {
             Some(Item::Commit(commit)) => return Ok(Some(commit)),
             Some(Item::Key(_) | Item::Seal(_)) => {}
             None => return Ok(None),

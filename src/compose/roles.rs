@@ -119,10 +119,7 @@ impl Running {
             jobs: jobs.clone(),
             clock: clock.clone(),
             open: Arc::new(ReadSideJobs(connections.pool.clone())),
-            office: Arc::new(PostgresOffice {
-                pool: connections.pool.clone(),
-                office: projections::Office::Dispatcher,
-            }),
+            office: Arc::new(PostgresOffice::dispatcher(connections.pool.clone())),
         });
         let stop = self.stop_roles.clone();
         self.roles

@@ -81,10 +81,7 @@ impl SealArgs {
             journal: connections.raw_journal.clone(),
             seals,
             keys: Arc::new(KeyFolder(keys)),
-            office: Arc::new(PostgresOffice {
-                pool: connections.pool.clone(),
-                office: projections::Office::Sealer,
-            }),
+            office: Arc::new(PostgresOffice::sealer(connections.pool.clone())),
             clock: Arc::new(SystemClock),
         };
         let settings = Settings {

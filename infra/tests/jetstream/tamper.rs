@@ -127,7 +127,7 @@ fn request(round: usize) -> Request<Command> {
         trace: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
         occurred_at: None,
         expected_version: None,
-        command: if round % 2 == 0 {
+        command: if round.is_multiple_of(2) {
             Command::Pause { reason: None }
         } else {
             Command::Resume
