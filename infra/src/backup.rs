@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn a_backup_is_read_as_it_was_written_and_no_damage_passes() {
+    fn a_backup_is_read_as_it_was_written_or_not_at_all() {
         let path = std::env::temp_dir().join(format!("ledgerline-backup-{}", std::process::id()));
         let commits = vec![
             commit(1, b"{\"a\":\"\\u00e4\"}"),
@@ -384,8 +384,11 @@ mod tests {
             let mut damaged = whole.clone();
             damaged[byte] ^= 0x10;
             fs::write(&path, &damaged).expect("writable");
-            // The header's time and the like mean nothing to what is in it.
-            assert!(all(&path).is_err() || byte < 10, "byte {byte}");
+            // Some bits of gzip mean nothing: where there is no error, nothing was changed.
+            assert!(
+                all(&path).map_or(true, |read| read == commits),
+                "byte {byte}"
+            );
             fs::write(&path, &whole[..byte]).expect("writable");
             assert!(all(&path).is_err(), "cut off at {byte}");
         }
