@@ -148,6 +148,7 @@ fn the_guides_do_what_they_say() -> TestResult {
         "audit",
         "import",
         "subscribe",
+        "backup",
     ] {
         follow(up, &format!("docs/guides/{guide}.md"))?;
     }

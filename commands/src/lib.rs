@@ -9,6 +9,7 @@
 //! - [`reactions`]: what follows from a fact without anybody asking, and what is due.
 //! - [`receipts`]: what a command that was seen before was answered.
 //! - [`snapshots`]: states of long streams.
+//! - [`seal`]: signed statements about the journal, by which a change of it is found.
 //! - [`feed`]: the public events, one a message, filled from the journal.
 
 pub mod chain;
@@ -22,6 +23,7 @@ pub mod office;
 pub mod reactions;
 pub mod receipts;
 pub mod request;
+pub mod seal;
 pub mod snapshots;
 
 pub use clock::Clock;

@@ -5,6 +5,7 @@
 
 mod feed;
 mod journal;
+mod seals;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,6 +15,7 @@ use futures_util::future::{BoxFuture, FutureExt, ready};
 
 pub use feed::MemoryFeed;
 pub use journal::{Fault, MemoryJournal};
+pub use seals::MemorySeals;
 
 use crate::journal::BoxError;
 use crate::{Known, Lookup, Receipts, Snapshot, Snapshots};

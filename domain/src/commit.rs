@@ -4,11 +4,9 @@
 //! stay as JSON until somebody who knows their category asks for them ([`RecordedEvent::decode`]).
 //! The payload is `{commit, at, actor, correlation?, causation?, request, version, events}`.
 
-use std::fmt;
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
 
+use crate::hex::hexadecimal;
 use crate::{CommandId, Event, EventPosition, Name, Position, RecordedEvent, StreamId, Timestamp};
 
 /// Who did it: taken from the token, never from a body.
@@ -30,11 +28,6 @@ pub struct Chain(pub [u8; 32]);
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Digest(pub [u8; 16]);
-
-/// A text that is not the hexadecimal form of so many bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be `{0}` hexadecimal bytes")]
-pub struct InvalidHex(usize);
 
 /// A decision about to be written.
 #[derive(Debug)]
@@ -213,53 +206,6 @@ impl Entry {
             Self::Unreadable { position, .. } => *position,
         }
     }
-}
-
-macro_rules! hexadecimal {
-    ($type:ident, $bytes:literal) => {
-        impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-            }
-        }
-
-        impl fmt::Debug for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                fmt::Display::fmt(self, f)
-            }
-        }
-
-        impl FromStr for $type {
-            type Err = InvalidHex;
-
-            fn from_str(text: &str) -> Result<Self, Self::Err> {
-                let digits = text.as_bytes();
-                if digits.len() != 2 * $bytes {
-                    return Err(InvalidHex($bytes));
-                }
-                let mut bytes = [0; $bytes];
-                for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-                    let digit = |c: u8| char::from(c).to_digit(16).ok_or(InvalidHex($bytes));
-                    *byte = (digit(pair[0])? * 16 + digit(pair[1])?) as u8;
-                }
-                Ok(Self(bytes))
-            }
-        }
-
-        impl TryFrom<String> for $type {
-            type Error = InvalidHex;
-
-            fn try_from(text: String) -> Result<Self, Self::Error> {
-                text.parse()
-            }
-        }
-
-        impl From<$type> for String {
-            fn from(bytes: $type) -> Self {
-                bytes.to_string()
-            }
-        }
-    };
 }
 
 hexadecimal!(Chain, 32);

@@ -7,6 +7,7 @@
 //! - [`assignment`]: the aggregate for work that somebody asks for and somebody does.
 //! - [`batch`]: jobs that belong together, and what follows their end.
 //! - [`commit`]: one decision as it stands in the journal.
+//! - [`hex`]: bytes that are written as digits.
 //! - [`ids`]: names of things, checked once, at the edge.
 //! - [`job`]: the aggregate for work that a program does; [`queue`]: how it is handed out.
 //! - [`schedule`]: jobs that are enqueued again and again.
@@ -18,6 +19,7 @@ pub mod aggregate;
 pub mod assignment;
 pub mod batch;
 pub mod commit;
+pub mod hex;
 pub mod ids;
 pub mod job;
 pub mod json;
@@ -31,6 +33,7 @@ pub mod text;
 
 pub use aggregate::{Aggregate, Context, Event, OccurredInFuture, Refusal};
 pub use commit::{Actor, Chain, Commit, Digest, Entry, NewCommit, Payload};
+pub use hex::{Sha256, Signature};
 pub use ids::{Category, CommandId, EventPosition, InvalidId, Position, StreamId, Tenant, Token};
 pub use json::Json;
 pub use recorded::RecordedEvent;

@@ -1,4 +1,4 @@
-//! The keys that sign and check tokens: Ed25519, one folder, two PEM files a key.
+//! The keys that sign and check tokens, or seals: Ed25519, one folder each, two PEM files a key.
 //!
 //! `<kid>.private.pem` (PKCS#8, mode 0600) signs; every `<kid>.public.pem` (SPKI) in the folder
 //! checks. A key is retired by taking its public file away; a new one is added by putting it there.
@@ -22,7 +22,7 @@ const PRIVATE: &str = ".private.pem";
 const KEYS_MAX: usize = 100;
 
 /// One key's name and PEM text.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyFile {
     /// The `kid` of its tokens.
     pub kid: String,
@@ -77,9 +77,44 @@ pub enum KeyError {
 /// When the folder cannot be read or written.
 pub fn ensure(folder: &Path, kid: &Token) -> Result<(), KeyError> {
     fs::create_dir_all(folder).map_err(file(folder))?;
-    if !public_keys(folder)?.is_empty() {
-        return Ok(());
+    if public_keys(folder)?.is_empty() {
+        add(folder, kid)?;
     }
+    Ok(())
+}
+
+/// Makes a key in `folder` if none there can sign.
+///
+/// # Errors
+/// When the folder cannot be read or written.
+pub fn ensure_signing(folder: &Path, kid: &Token) -> Result<(), KeyError> {
+    fs::create_dir_all(folder).map_err(file(folder))?;
+    match signing_key(folder) {
+        Err(KeyError::NoPrivateKey(_)) => add(folder, kid),
+        Ok(_) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Puts public keys into `folder`, beside those that are there.
+///
+/// # Errors
+/// When a name is none, or the folder cannot be written.
+pub fn import(folder: &Path, keys: &[KeyFile]) -> Result<(), KeyError> {
+    fs::create_dir_all(folder).map_err(file(folder))?;
+    for key in keys {
+        let path = folder.join(format!("{}{PUBLIC}", key.kid));
+        Token::new(&key.kid).map_err(|_invalid| KeyError::Name(path.clone()))?;
+        fs::write(&path, &key.pem).map_err(file(&path))?;
+    }
+    Ok(())
+}
+
+/// Makes a key in `folder`, beside those that are there. It signs from now on if its name comes last.
+///
+/// # Errors
+/// When the folder cannot be written.
+pub fn add(folder: &Path, kid: &Token) -> Result<(), KeyError> {
     let private = Ed25519KeyPair::generate_pkcs8v1(&SystemRandom::new())
         .map_err(|_unspecified| KeyError::Generate)?;
     let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(private.as_ref())

@@ -3,6 +3,7 @@
 //! Each module implements ports of `commands` and `projections` or serves the composition root. No
 //! rule of the business is here, and nothing here knows HTTP routes.
 
+pub mod backup;
 pub mod ceilings;
 pub mod clock;
 pub mod disk;
@@ -14,6 +15,7 @@ pub mod office;
 pub mod postgres;
 pub mod reactions;
 pub mod receipts;
+pub mod seals;
 pub mod telemetry;
 pub mod worker;
 

@@ -10,10 +10,31 @@ use sqlx::PgPool;
 /// An office, as a lease in Postgres.
 #[derive(Debug, Clone)]
 pub struct PostgresOffice {
-    /// Where.
-    pub pool: PgPool,
-    /// Which.
-    pub office: projections::Office,
+    pool: PgPool,
+    office: projections::Office,
+}
+
+impl PostgresOffice {
+    /// The one who hands out jobs.
+    #[must_use]
+    pub fn dispatcher(pool: PgPool) -> Self {
+        let office = projections::Office::Dispatcher;
+        Self { pool, office }
+    }
+
+    /// The one who lets effects follow, and fires schedules.
+    #[must_use]
+    pub fn reactor(pool: PgPool) -> Self {
+        let office = projections::Office::Reactor;
+        Self { pool, office }
+    }
+
+    /// The one who seals the journal.
+    #[must_use]
+    pub fn sealer(pool: PgPool) -> Self {
+        let office = projections::Office::Sealer;
+        Self { pool, office }
+    }
 }
 
 impl Office for PostgresOffice {

@@ -4,7 +4,8 @@
 //! process ends the session ends and the lock is free. When it is stopped, or cut off, the beat
 //! fails and whoever stands by ends its session. One that wakes up later is kept from doing harm by
 //! something else: a stale runner by the checkpoint's fence, a stale dispatcher by the journal, which
-//! takes each attempt of a job once, a stale reactor by its effects, which change nothing the second time.
+//! takes each attempt of a job once, a stale reactor by its effects, which change nothing the second time, a
+//! stale sealer by the stream of seals, which takes each number once.
 
 use std::time::Duration;
 
@@ -34,6 +35,8 @@ pub enum Office {
     Dispatcher,
     /// Lets effects follow, and fires schedules.
     Reactor,
+    /// Seals the journal.
+    Sealer,
 }
 
 /// Office, as long as it is held: until this is dropped, or [`lost`](Self::lost).
@@ -52,15 +55,17 @@ impl Office {
             Self::Projector => "projector",
             Self::Dispatcher => "dispatcher",
             Self::Reactor => "reactor",
+            Self::Sealer => "sealer",
         }
     }
 
-    /// The two numbers of its advisory lock: the second is "read", "jobs" or "reac".
+    /// The two numbers of its advisory lock: the second is "read", "jobs", "reac" or "seal".
     fn lock(self) -> (i32, i32) {
         match self {
             Self::Projector => (LOCK_SPACE, 0x7265_6164),
             Self::Dispatcher => (LOCK_SPACE, 0x6a6f_6273),
             Self::Reactor => (LOCK_SPACE, 0x7265_6163),
+            Self::Sealer => (LOCK_SPACE, 0x7365_616c),
         }
     }
 }

@@ -52,7 +52,10 @@ impl Exit {
             Self::NotAvailable,
             "not available: no server, or one that cannot answer now (HTTP 429, 502, 503, 504)",
         ),
-        (Self::Differences, "`verify` found differences"),
+        (
+            Self::Differences,
+            "`verify` or `audit verify` found differences",
+        ),
         (
             Self::Rejects,
             "`import` is done, and some events were rejected",
@@ -118,9 +121,15 @@ pub(crate) enum Failure {
     /// The server answered with a problem.
     #[error("{0}")]
     Problem(Box<Problem>),
-    /// Tables differ from what the journal says.
+    /// Tables differ from what the journal says, or the journal from its seals.
     #[error("`{0}` differences found")]
     Differences(u64),
+    /// It would overwrite what is there.
+    #[error("{0}")]
+    Occupied(String),
+    /// There is no such thing, or not yet.
+    #[error("{0}")]
+    NotFound(String),
     /// The doctor found what must not stay so.
     #[error("`{failed}` checks failed")]
     Checks {
@@ -138,6 +147,8 @@ impl Failure {
             Self::Usage(_) => Exit::Usage,
             Self::NotRunning { .. } | Self::Unreachable { .. } => Exit::NotAvailable,
             Self::Problem(problem) => Exit::of_status(problem.status),
+            Self::Occupied(_) => Exit::Refused,
+            Self::NotFound(_) => Exit::NotFound,
             Self::Differences(_) => Exit::Differences,
             Self::Checks { .. } => Exit::Failed,
             Self::Rejects(_) => Exit::Rejects,

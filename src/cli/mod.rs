@@ -4,10 +4,12 @@
 //! - [`out`]: the only place that prints. [`failure`]: errors and exit codes.
 //! - [`mod@reference`]: the page `docs/reference/cli.md`, made from what stands here.
 //!
-//! Client commands know the server by its HTTP API alone. Only `up`, `serve`, `migrate`, `doctor`
-//! and `verify` go to its databases, through the composition of the program.
+//! Client commands know the server by its HTTP API alone. Only `up`, `serve`, `migrate`, `doctor`,
+//! `verify`, `audit`, `backup` and `restore` go to its databases, through the composition of the program.
 
 mod assignment;
+mod audit;
+mod backup;
 mod batch;
 mod bench;
 mod client;
@@ -27,6 +29,7 @@ mod queue;
 mod rebuild;
 mod reference;
 mod replay;
+mod restore;
 mod schedule;
 mod serve;
 mod show;
@@ -164,6 +167,15 @@ enum Command {
     /// Fold the whole journal again and compare every row of the read models with it
     #[command(after_help = verify::EXAMPLES)]
     Verify(verify::VerifyArgs),
+    /// Show that the journal was not changed: verify it, list its seals, prove a commit
+    #[command(after_help = audit::EXAMPLES)]
+    Audit(audit::AuditArgs),
+    /// Write the journal with its seals into a file, while the service goes on
+    #[command(after_help = backup::EXAMPLES)]
+    Backup(backup::BackupArgs),
+    /// Fill an empty data folder, or an empty NATS, from a backup
+    #[command(after_help = restore::EXAMPLES)]
+    Restore(restore::RestoreArgs),
     /// Measure the program beside what its servers can do at most
     #[command(after_help = bench::EXAMPLES)]
     Bench(bench::BenchArgs),
@@ -253,6 +265,9 @@ fn run(command: Command, console: &Console) -> anyhow::Result<()> {
             Command::Positions(args) => positions::run(&args, console).await,
             Command::Rebuild(args) => rebuild::run(&args, console).await,
             Command::Verify(args) => verify::run(&args, console).await,
+            Command::Audit(args) => audit::run(&args, console).await,
+            Command::Backup(args) => backup::run(&args, console).await,
+            Command::Restore(args) => restore::run(&args, console).await,
             Command::Bench(args) => bench::run(args, console).await,
             Command::Openapi => openapi::run(console),
             Command::WorkerProtocol => worker_protocol::run(console),

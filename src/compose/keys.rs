@@ -7,11 +7,12 @@ use std::time::Duration;
 use anyhow::Context as _;
 use api::auth::{Grant, Keys, Role, SigningKey, Verifier, mint};
 use commands::Clock as _;
-use domain::{Name, Tenant, Token};
+use domain::{Name, Tenant};
 use infra::SystemClock;
 use tokio_util::sync::CancellationToken;
 
 use super::endpoints::write_private;
+use super::seals;
 
 /// The tenant of the first token.
 const FIRST_TENANT: &str = "default";
@@ -28,9 +29,7 @@ const REREAD: Duration = Duration::from_secs(5);
 /// Makes the first key if there is none, and an administrator's token with it.
 pub(super) fn first_token(data_dir: &Path, folder: &Path) -> anyhow::Result<PathBuf> {
     let now = SystemClock.now();
-    let kid =
-        Token::new(now.strftime("%Y%m%dT%H%M%S").to_string()).context("name the first key")?;
-    infra::keys::ensure(folder, &kid)?;
+    infra::keys::ensure(folder, &seals::key_name(now)?)?;
     let file = infra::keys::signing_key(folder)?;
     let key = SigningKey::from_private_pem(file.kid, file.pem.as_bytes())?;
     let grant = Grant {

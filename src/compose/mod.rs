@@ -6,12 +6,15 @@
 //! Order of the end: no new requests, answers without an end are ended, the roles stop, and the
 //! servers go last.
 
+pub mod audit;
+pub mod backup;
 mod checks;
 pub mod doctor;
 pub mod endpoints;
 mod keys;
 mod messages;
 mod roles;
+mod seals;
 mod servers;
 mod settings;
 mod workers;
@@ -27,6 +30,7 @@ use tokio::signal::unix::{SignalKind, signal};
 pub use self::doctor::doctor;
 pub use self::endpoints::Endpoints;
 pub use self::roles::Running;
+pub use self::seals::{DATA_FILES, SealArgs, key_folder, new_seal_key};
 pub use self::servers::{Addresses, Connections};
 pub use self::settings::{Lines, Role, ServeSettings, ServiceArgs};
 pub use self::workers::WorkerArgs;
@@ -94,7 +98,10 @@ async fn start_on(
     projections::migrate(&connections.pool)
         .await
         .context("migrate the database")?;
-    let running = roles::start(&connections, &ALL_ROLES, &keys, service, Some(listener)).await?;
+    let mut service = service.clone();
+    let files = &mut service.seals.seal_files;
+    files.get_or_insert_with(|| data_dir.join(seals::DATA_FILES));
+    let running = roles::start(&connections, &ALL_ROLES, &keys, &service, Some(listener)).await?;
     let endpoints = Endpoints {
         http: format!("http://{address}"),
         nats: embedded.nats.url(),

@@ -25,7 +25,7 @@ use infra::reactions::{PostgresCheckpoint, ReadSideCounts, ReadSideSchedules};
 use infra::receipts::ReadSideReceipts;
 use infra::worker;
 use projections::live::Projector;
-use projections::{Office, ReadSide, Reader};
+use projections::{ReadSide, Reader};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -75,9 +75,12 @@ pub(super) async fn start(
         schedules: Arc::new(writing.handler()),
         batches: Arc::new(writing.handler()),
     };
-    let own = roles
-        .contains(&Role::Reactor)
-        .then(|| running.react(connections, &writing, &handlers));
+    let mut own = None;
+    if roles.contains(&Role::Reactor) {
+        let sealer = service.seals.sealer(connections, key_folder)?;
+        running.spawn(sealer.run());
+        own = Some(running.react(connections, &writing, &handlers));
+    }
     let forwarding = Forwarding::new(connections.nats.clone(), own).await;
     let forwarding = forwarding.context("listen to who is in office")?;
     let dispatch: Arc<dyn Dispatch> = Arc::new(forwarding);
@@ -126,14 +129,14 @@ impl Running {
             }),
             checkpoint: Arc::new(PostgresCheckpoint(connections.pool.clone())),
             due: Arc::new(ReadSideSchedules(connections.pool.clone())),
-            office: office(connections, Office::Reactor),
+            office: Arc::new(PostgresOffice::reactor(connections.pool.clone())),
         });
         let (dispatcher, dispatching) = Dispatcher::new(office::Parts {
             journal: writing.journal.clone(),
             jobs: handlers.jobs.clone(),
             clock: writing.clock.clone(),
             open: Arc::new(ReadSideJobs(connections.pool.clone())),
-            office: office(connections, Office::Dispatcher),
+            office: Arc::new(PostgresOffice::dispatcher(connections.pool.clone())),
         });
         let answering = nats::dispatch::serve(connections.nats.clone(), dispatcher.clone());
         self.spawn(pump.run());
@@ -261,11 +264,6 @@ struct Serving {
     writing: Writing,
     handlers: Handlers,
     dispatch: Arc<dyn Dispatch>,
-}
-
-fn office(connections: &Connections, office: Office) -> Arc<PostgresOffice> {
-    let pool = connections.pool.clone();
-    Arc::new(PostgresOffice { pool, office })
 }
 
 impl Writing {

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use infra::telemetry::{self, LogFormat};
 
-use super::WorkerArgs;
+use super::{SealArgs, WorkerArgs};
 
 /// What `up` and `serve` have in common.
 #[derive(Debug, Clone, Args)]
@@ -49,6 +49,9 @@ pub struct ServiceArgs {
     /// The built-in worker.
     #[command(flatten)]
     pub worker: WorkerArgs,
+    /// Seals of the journal.
+    #[command(flatten)]
+    pub seals: SealArgs,
 }
 
 /// What `serve` needs besides: where the servers are.
@@ -124,7 +127,8 @@ pub enum Role {
     Api,
     /// Folds the journal into the read models. One works, the others stand by.
     Projector,
-    /// Fills the feed and hands out jobs. One works, the others stand by.
+    /// Fills the feed, hands out jobs, lets effects follow and seals the journal. One works, the others
+    /// stand by.
     Reactor,
 }
 

@@ -112,7 +112,17 @@ impl Up {
 
     /// One that serves HTTP on `listen`.
     pub(crate) fn on_address(folder: Arc<Folder>, listen: &str) -> TestResult<Self> {
+        Self::of(folder, listen, &[])
+    }
+
+    /// One with more arguments.
+    pub(crate) fn with_arguments(folder: Arc<Folder>, arguments: &[&str]) -> TestResult<Self> {
+        Self::of(folder, "127.0.0.1:0", arguments)
+    }
+
+    fn of(folder: Arc<Folder>, listen: &str, arguments: &[&str]) -> TestResult<Self> {
         let mut command = up_command(OsStr::new(PROGRAM), &folder, listen)?;
+        command.args(arguments);
         // What an earlier run left would be taken for what this one says.
         fs::remove_file(folder.data().join("endpoints.json")).ok();
         let child = command.spawn().context("start the program")?;

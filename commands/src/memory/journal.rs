@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use super::locked;
 use crate::journal::{Append, AppendError, COMMIT_BYTES_MAX, Journal, ReadError};
+use crate::seal::{RawCommit, RawJournal};
 
 /// Commits that a reader copies under one lock: long enough to be cheap, short enough for writers.
 const READ_COMMITS_MAX: usize = 256;
@@ -49,6 +50,8 @@ struct Log {
 #[derive(Debug, Clone)]
 struct Stored {
     stream: StreamId,
+    /// None where a foreign hand has written it.
+    command: Option<CommandId>,
     payload: Bytes,
     chain: Chain,
     trace: Option<String>,
@@ -81,6 +84,7 @@ impl MemoryJournal {
         let mut log = locked(&self.inner.log);
         let position = log.push(Stored {
             stream,
+            command: None,
             payload,
             chain: Chain::default(),
             trace: None,
@@ -116,6 +120,7 @@ impl MemoryJournal {
         }
         let position = log.push(Stored {
             stream: append.stream,
+            command: Some(append.id),
             payload: append.payload,
             chain: append.chain,
             trace: append.trace,
@@ -155,6 +160,17 @@ impl Stored {
                 reason: error.to_string(),
             },
         )
+    }
+
+    fn raw(&self, position: Position) -> RawCommit {
+        RawCommit {
+            position,
+            stream: self.stream.to_string(),
+            command: self.command.map(|id| id.to_string()).unwrap_or_default(),
+            chain: self.chain.to_string(),
+            trace: self.trace.clone().unwrap_or_default(),
+            payload: self.payload.clone(),
+        }
     }
 
     fn entry(self, position: Position) -> Entry {
@@ -218,6 +234,30 @@ impl Journal for MemoryJournal {
 
     fn head(&self) -> BoxFuture<'_, Result<Position, ReadError>> {
         ready(Ok(*self.inner.head.borrow())).boxed()
+    }
+}
+
+impl RawJournal for MemoryJournal {
+    fn read_raw(
+        &self,
+        after: Position,
+        to: Position,
+    ) -> BoxStream<'static, Result<RawCommit, ReadError>> {
+        let log = locked(&self.inner.log);
+        let numbered = log
+            .stored
+            .iter()
+            .zip(1..)
+            .map(|(stored, position)| (Position(position), stored));
+        let wanted = numbered.filter(|(position, _)| *position > after && *position <= to);
+        let raw: Vec<_> = wanted
+            .map(|(position, stored)| Ok(stored.raw(position)))
+            .collect();
+        stream::iter(raw).boxed()
+    }
+
+    fn raw_head(&self) -> BoxFuture<'_, Result<Position, ReadError>> {
+        self.head()
     }
 }
 

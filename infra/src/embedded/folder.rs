@@ -133,6 +133,22 @@ impl DataFolder {
         Ok(())
     }
 
+    /// Renames the journal and the files of seals, and removes the cluster.
+    pub(crate) fn put_aside(&self, suffix: &str) -> Result<(), Error> {
+        for name in ["nats", "seals"] {
+            let path = self.path.join(name);
+            if path.exists() {
+                let aside = self.path.join(format!("{name}.{suffix}"));
+                fs::rename(&path, &aside).map_err(Error::folder("putting aside", &path))?;
+            }
+        }
+        let cluster = self.postgres().join("data");
+        if cluster.exists() {
+            fs::remove_dir_all(&cluster).map_err(Error::folder("removing", &cluster))?;
+        }
+        Ok(())
+    }
+
     /// A full disk fails both servers in ways that name everything but the disk: look first.
     fn check_room(&self) -> Result<(), Error> {
         let cluster = self.postgres().join("data");

@@ -28,7 +28,7 @@ mod shim;
 mod supervise;
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -151,6 +151,15 @@ pub struct Servers {
     keepers: JoinSet<()>,
     // Last, so that it is given back when nothing runs in the folder any more.
     _folder: DataFolder,
+}
+
+/// Puts the journal of a data folder aside, under a name that ends with `suffix`, and removes the read
+/// models, which are folded from a journal again. The data folder must not be in use.
+///
+/// # Errors
+/// When a program runs on it, or it cannot be written.
+pub fn put_aside(data_folder: &Path, suffix: &str) -> Result<(), Error> {
+    DataFolder::open(data_folder)?.put_aside(suffix)
 }
 
 impl Servers {

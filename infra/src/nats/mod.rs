@@ -4,6 +4,9 @@
 //! - [`server`]: whether the server is one to trust a journal to.
 //! - [`settings`]: the streams' settings, checked and mended at start.
 //! - [`journal`]: `journal.<tenant>.<category>.<id>`, one message a commit.
+//! - [`raw`]: the journal as it is stored, for seals and verification.
+//! - [`refill`]: an empty journal is filled from a backup.
+//! - [`seals`]: `seal.journal`, the seals of the journal.
 //! - [`snapshots`]: `snapshot.<tenant>.<category>.<id>`, the last message of each subject.
 //! - [`dispatch`]: `dispatch.v1.*`, how other processes ask the dispatcher in office.
 //! - [`requests`]: `worker.v1.>`, requests of users that have no HTTP.
@@ -20,7 +23,10 @@ pub mod feed;
 pub mod journal;
 mod ordered;
 mod percent;
+pub mod raw;
+pub mod refill;
 pub mod requests;
+pub mod seals;
 pub mod server;
 pub mod settings;
 pub mod snapshots;
@@ -32,4 +38,6 @@ pub use async_nats::Client;
 pub use connection::connect;
 pub use feed::{JetStreamFeed, NatsReplays};
 pub use journal::JetStreamJournal;
+pub use raw::JetStreamRawJournal;
+pub use seals::JetStreamSeals;
 pub use snapshots::JetStreamSnapshots;

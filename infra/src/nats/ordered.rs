@@ -48,7 +48,18 @@ pub(super) struct Ordered {
 /// A message, and its place in the stream.
 pub(super) struct Delivered {
     pub(super) sequence: u64,
+    /// How many messages its consumer has behind it, as far as that consumer's server knows.
+    pub(super) pending: u64,
     pub(super) message: Message,
+}
+
+/// What the server says of a message that it delivers.
+struct Numbers {
+    /// Its place in the stream.
+    sequence: u64,
+    /// Its number among what its consumer delivered.
+    number: u64,
+    pending: u64,
 }
 
 struct Consumer {
@@ -92,10 +103,14 @@ impl Ordered {
             match message {
                 Ok(Some(message)) if message.status.is_some() => self.hear(message).await,
                 Ok(Some(message)) => match numbers(&message) {
-                    Some((sequence, number)) if number == consumer.delivered + 1 => {
-                        consumer.delivered = number;
-                        self.seen = sequence;
-                        return Delivered { sequence, message };
+                    Some(numbers) if numbers.number == consumer.delivered + 1 => {
+                        consumer.delivered = numbers.number;
+                        self.seen = numbers.sequence;
+                        return Delivered {
+                            sequence: numbers.sequence,
+                            pending: numbers.pending,
+                            message,
+                        };
                     }
                     Some(_) | None => self.begin_again("a message was lost on the way").await,
                 },
@@ -229,15 +244,20 @@ impl Ordered {
     }
 }
 
-/// The message's place in the stream, and its number among what its consumer delivered: from the reply
-/// subject `$JS.ACK.<stream>.<consumer>.<tries>.<sequence>.<number>.<time>.<pending>`, or the longer
-/// form that has domain and account in front (NATS ADR-15).
-fn numbers(message: &Message) -> Option<(u64, u64)> {
+/// Read from the reply subject
+/// `$JS.ACK.<stream>.<consumer>.<tries>.<sequence>.<number>.<time>.<pending>`, or the longer form that
+/// has domain and account in front (NATS ADR-15).
+fn numbers(message: &Message) -> Option<Numbers> {
     let reply = message.reply.as_ref()?.as_str();
     let tokens_max = reply.bytes().filter(|byte| *byte == b'.').count() + 1;
     let in_front = if tokens_max >= 11 { 7 } else { 5 };
     let mut tokens = reply.split('.').skip(in_front);
     let sequence = tokens.next()?.parse().ok()?;
     let number = tokens.next()?.parse().ok()?;
-    Some((sequence, number))
+    let pending = tokens.nth(1)?.parse().ok()?;
+    Some(Numbers {
+        sequence,
+        number,
+        pending,
+    })
 }

@@ -7,3 +7,4 @@ mod group;
 mod server;
 mod settings;
 mod snapshots;
+mod tamper;

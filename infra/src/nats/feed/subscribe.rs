@@ -54,7 +54,9 @@ impl Subscription {
                 self.ordered = Some(Ordered::new(client, stream, Some(filter), before));
                 continue;
             };
-            let Delivered { sequence, message } = ordered.next().await;
+            let Delivered {
+                sequence, message, ..
+            } = ordered.next().await;
             let event = cloud_event::decode(&self.settings.prefix, &message);
             let event = event.map_err(|reason| ReadError::Unreadable {
                 position: cloud_event::position(&message).map_or(Position::START, |p| p.position),

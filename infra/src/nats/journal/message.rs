@@ -8,8 +8,8 @@ use domain::{Chain, Commit, Position};
 use super::Settings;
 use crate::nats::subjects;
 
-const CHAIN: HeaderName = HeaderName::from_static("Ledgerline-Chain");
-const TRACE: HeaderName = HeaderName::from_static("traceparent");
+pub(in crate::nats) const CHAIN: HeaderName = HeaderName::from_static("Ledgerline-Chain");
+pub(in crate::nats) const TRACE: HeaderName = HeaderName::from_static("traceparent");
 
 /// W3C's `traceparent` has 55 bytes in its first version; later ones may be longer.
 const TRACE_BYTES_MAX: usize = 256;

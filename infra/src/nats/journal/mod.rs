@@ -10,7 +10,7 @@
 //! forbid it.
 
 mod group;
-mod message;
+pub(super) mod message;
 mod read;
 mod write;
 

@@ -96,7 +96,9 @@ impl Reader {
     }
 
     fn entry(&mut self, delivered: Delivered) -> Entry {
-        let Delivered { sequence, message } = delivered;
+        let Delivered {
+            sequence, message, ..
+        } = delivered;
         self.last = sequence;
         match message::decode(&self.settings, sequence, &message.subject, &message) {
             Ok(commit) => Entry::Commit(commit),
