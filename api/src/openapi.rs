@@ -366,8 +366,8 @@ fn shared_parameters(row: &Route) -> Vec<Parameter> {
             .pattern(Some("^[!-~]([ -~]*[!-~])?$"))
             .max_length(Some(200)),
     )];
-    // Whoever makes a batch chooses its id, which is described where it is taken.
-    if row.path.contains("{id}") && !row.path.starts_with("/v1/batches/") {
+    // A batch that jobs name as their parent, without there being one, has any id; that is described there.
+    if row.path.contains("{id}") && row.path != "/v1/batches/{id}/watch" {
         let id = text()
             .format(Some(SchemaFormat::KnownFormat(KnownFormat::Uuid)))
             .pattern(Some(ID_PATTERN));

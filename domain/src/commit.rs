@@ -4,6 +4,8 @@
 //! stay as JSON until somebody who knows their category asks for them ([`RecordedEvent::decode`]).
 //! The payload is `{commit, at, actor, correlation?, causation?, request, version, events}`.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::hex::hexadecimal;
@@ -93,13 +95,9 @@ pub struct Payload {
 
 /// What a reader of the journal meets.
 #[derive(Debug, Clone)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly every entry is a commit, and a box for each is an allocation a message"
-)]
 pub enum Entry {
-    /// A commit.
-    Commit(Commit),
+    /// A commit. All readers of a process have the same.
+    Commit(Arc<Commit>),
     /// Something that is no commit: it is passed over by nobody, and stops whoever needs it.
     Unreadable {
         /// Where it stands.

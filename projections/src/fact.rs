@@ -4,6 +4,8 @@
 //! no other. Times are cut to what Postgres stores, so that a row folded in memory and the same row
 //! read back are equal.
 
+use std::sync::Arc;
+
 use domain::{
     Aggregate, Category, Commit, Entry, Position, RecordedEvent, StreamId, Timestamp, Token,
 };
@@ -22,7 +24,7 @@ pub struct Facts {
 
 #[derive(Debug)]
 struct Content {
-    commit: Commit,
+    commit: Arc<Commit>,
     events: Vec<Result<Decoded, Poison>>,
 }
 
@@ -114,7 +116,7 @@ impl Facts {
 
     /// The commit, where it could be read.
     pub(crate) fn commit(&self) -> Option<&Commit> {
-        self.content.as_ref().ok().map(|content| &content.commit)
+        self.content.as_ref().ok().map(|content| &*content.commit)
     }
 
     /// The facts that a model with `reads` has to take, in order.

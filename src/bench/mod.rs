@@ -9,6 +9,7 @@
 //! - [`visible`]: from the answer of a command to a query that shows it.
 //! - [`projection`]: the live read side against raw upserts.
 //! - [`jobs`]: jobs from enqueue to completion, against raw appends and raw groups.
+//! - [`schedules`]: how late schedules fire under load.
 //! - [`rebuild`]: filling one table anew against reading and copying; and the program's memory.
 //!
 //! Nothing here prints, and nothing here is known to the rest of the program.
@@ -20,6 +21,7 @@ mod load;
 mod program;
 mod projection;
 mod rebuild;
+mod schedules;
 mod statistics;
 mod visible;
 
@@ -51,6 +53,8 @@ pub enum Subject {
     Rebuild,
     /// Jobs from enqueue to completion with 16 workers, one by one and in batches
     Jobs,
+    /// How late schedules fire under load
+    Schedules,
     /// Memory of the program
     Memory,
     /// All of it
@@ -254,6 +258,9 @@ impl Bench<'_> {
         if asked(Subject::Jobs) {
             figures.push(self.tell(jobs::one_by_one(self).await?));
             figures.push(self.tell(jobs::in_batches(self).await?));
+        }
+        if asked(Subject::Schedules) {
+            figures.push(self.tell(schedules::late(self).await?));
         }
         if asked(Subject::Rebuild) || asked(Subject::Memory) {
             rebuild::fill_journal(self).await?;

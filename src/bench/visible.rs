@@ -15,7 +15,7 @@ use super::statistics::{milliseconds, percentile, spread};
 use super::{Bench, Figure, Measured};
 
 /// Commands a second.
-const RATE: usize = 500;
+pub(super) const RATE: usize = 500;
 /// How long the answer may take to become visible, at the 99th percentile, in milliseconds.
 const VISIBLE_MAX_MS: f64 = 25.0;
 /// Seconds that are not counted: connections are made, and plans.
@@ -44,7 +44,39 @@ pub(super) async fn answer_to_query(bench: &Bench<'_>) -> anyhow::Result<Figure>
         .progress
         .step(&format!("visible: {RATE} commands/s for {seconds} s"));
     let warm_up = usize::try_from(WARM_UP_SECONDS)? * RATE;
-    let visits = visits(bench, warm_up + usize::try_from(seconds)? * RATE);
+    let (times_ms, rate) = at_rate(bench, warm_up + usize::try_from(seconds)? * RATE).await?;
+    let times_ms = &times_ms[warm_up..];
+    let part = |part: &[f64]| percentile(part, 0.99);
+    let parts: Vec<f64> = times_ms
+        .chunks(times_ms.len().div_ceil(PARTS))
+        .map(part)
+        .collect();
+    let refused = times_ms
+        .iter()
+        .filter(|time_ms| **time_ms >= REFUSED_MS)
+        .count();
+    let note = format!(
+        "at {rate:.0} commands/s; p50 {:.2} ms, longest {:.2} ms, {refused} without an answer; the \
+         ceiling is the promise",
+        percentile(times_ms, 0.5),
+        percentile(times_ms, 1.0),
+    );
+    let measured = Measured {
+        name: "visible_p99",
+        unit: "ms",
+        floor: 1.0,
+        note,
+    };
+    let figure = measured.limit(&[percentile(times_ms, 0.99)], VISIBLE_MAX_MS);
+    Ok(Figure {
+        spread: spread(&parts),
+        ..figure
+    })
+}
+
+/// So many commands at the fixed rate; the times from answer to visible, and the rate that there was.
+pub(super) async fn at_rate(bench: &Bench<'_>, count: usize) -> anyhow::Result<(Vec<f64>, f64)> {
+    let visits = visits(bench, count);
     let idle = Idle::default();
     for _ in 0..CONNECTIONS {
         let connection = Connection::open(&bench.target).await?;
@@ -61,33 +93,7 @@ pub(super) async fn answer_to_query(bench: &Bench<'_>) -> anyhow::Result<Figure>
         tasks.spawn(async move { Ok((index, pay(visit, &idle, &target).await?)) });
     }
     let rate = tasks.len() as f64 / started.elapsed().as_secs_f64();
-    let times_ms = collect(tasks).await?.split_off(warm_up);
-    let part = |part: &[f64]| percentile(part, 0.99);
-    let parts: Vec<f64> = times_ms
-        .chunks(times_ms.len().div_ceil(PARTS))
-        .map(part)
-        .collect();
-    let refused = times_ms
-        .iter()
-        .filter(|time_ms| **time_ms >= REFUSED_MS)
-        .count();
-    let note = format!(
-        "at {rate:.0} commands/s; p50 {:.2} ms, longest {:.2} ms, {refused} without an answer; the \
-         ceiling is the promise",
-        percentile(&times_ms, 0.5),
-        percentile(&times_ms, 1.0),
-    );
-    let measured = Measured {
-        name: "visible_p99",
-        unit: "ms",
-        floor: 1.0,
-        note,
-    };
-    let figure = measured.limit(&[percentile(&times_ms, 0.99)], VISIBLE_MAX_MS);
-    Ok(Figure {
-        spread: spread(&parts),
-        ..figure
-    })
+    Ok((collect(tasks).await?, rate))
 }
 
 /// The load: each second takes one step further with the assignments of its block, so that a step

@@ -134,9 +134,11 @@ async fn a_healthy_program_says_so_without_a_token() -> TestResult {
         BTreeSet::from([
             "assignment",
             "assignment_event",
+            "batch",
             "command",
             "job",
             "queue",
+            "schedule",
             "workload",
         ])
     );

@@ -337,7 +337,8 @@ async fn a_server_that_stops_says_so_on_every_socket() -> TestResult {
     let up = Up::start("watch")?;
     let api = up.api("default", "viewer")?;
     until("the read side is there", async || {
-        Ok((api.get("/v1/jobs").await?.status == 200).then_some(()))
+        let socket = api.socket("/v1/queues/mail/watch").await?;
+        Ok(socket.is_ok().then_some(()))
     })
     .await?;
     let mut sockets = Vec::new();

@@ -113,6 +113,13 @@ impl<T> OfType<'_, T> {
     }
 }
 
+/// The type, by which the other fields are judged: where it is none, nothing can be said of them.
+fn one_of<'a>(types: &[&str], kind: &'a str, fields: &mut Fields) -> Option<&'a str> {
+    let rule = || format!("must be one of `{}`", types.join("`, `"));
+    let is_one = types.contains(&kind);
+    fields.check("/type", is_one.then_some(kind).ok_or_else(rule))
+}
+
 fn of_type<'a, T>(owner: &'a str, pointer: &'a str, field: Option<T>) -> OfType<'a, T> {
     OfType {
         pointer,
@@ -123,7 +130,7 @@ fn of_type<'a, T>(owner: &'a str, pointer: &'a str, field: Option<T>) -> OfType<
 
 impl RecurrenceBody {
     pub(crate) fn recurrence(self, fields: &mut Fields) -> Option<Recurrence> {
-        let kind = self.kind.as_str();
+        let kind = one_of(&["cron", "every", "once"], &self.kind, fields)?;
         let line = of_type("cron", "/line", self.line).required(kind, fields);
         let zone = of_type("cron", "/time_zone", self.time_zone).taken(kind, fields);
         let interval = of_type("every", "/interval_ms", self.interval_ms).required(kind, fields);
@@ -147,11 +154,10 @@ impl RecurrenceBody {
                     anchor: anchor?.unwrap_or(Timestamp::UNIX_EPOCH),
                 })
             }
-            "once" => {
+            _once => {
                 let at = at.and_then(|at| fields.check("/at", at.parse()));
                 Some(Recurrence::Once { at: at? })
             }
-            _ => fields.check("/type", Err("must be one of `cron`, `every`, `once`")),
         }
     }
 }
@@ -180,16 +186,15 @@ impl BusinessDaysBody {
 
 impl CatchUpBody {
     pub(crate) fn catch_up(self, fields: &mut Fields) -> Option<CatchUp> {
-        let kind = self.kind.as_str();
+        let kind = one_of(&["none", "last", "all"], &self.kind, fields)?;
         let at_most = of_type("all", "/at_most", self.at_most).required(kind, fields);
         match kind {
             "none" => Some(CatchUp::None),
             "last" => Some(CatchUp::Last),
-            "all" => {
+            _all => {
                 let at_most: Catches = fields.number("/at_most", at_most?, u32::MAX)?;
                 Some(CatchUp::All { at_most })
             }
-            _ => fields.check("/type", Err("must be one of `none`, `last`, `all`")),
         }
     }
 }

@@ -110,10 +110,15 @@ async fn nothing_is_written_where_one_job_breaks_a_rule() {
     body["jobs"] = json!([]);
     body["on_complete"] = json!({"queue": "reports", "run_after": "2026-11-21T12:00:00Z"});
     let answer = service.open_batch(None, &body).await;
-    let pointers = ["/on_complete/kind", "/on_complete/run_after"];
     assert_eq!(
         answer.pointers(),
-        (422, pointers.map(str::to_owned).to_vec())
+        (400, vec!["/on_complete/run_after".to_owned()])
+    );
+    body["on_complete"] = json!({"queue": "reports", "kind": ""});
+    let answer = service.open_batch(None, &body).await;
+    assert_eq!(
+        answer.pointers(),
+        (422, vec!["/on_complete/kind".to_owned()])
     );
     assert!(service.commits("default").await.is_empty());
 }

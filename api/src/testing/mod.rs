@@ -345,7 +345,9 @@ impl Service {
         let to_head = entries.take(usize::try_from(head.0).expect("few"));
         let commits = to_head.filter_map(|entry| {
             ready(match entry {
-                Entry::Commit(commit) if commit.stream.tenant.as_str() == tenant => Some(commit),
+                Entry::Commit(commit) if commit.stream.tenant.as_str() == tenant => {
+                    Some(Arc::unwrap_or_clone(commit))
+                }
                 Entry::Commit(_) | Entry::Unreadable { .. } => None,
             })
         });

@@ -154,7 +154,9 @@ impl Fixture {
     pub async fn read_all(&self, after: Position, count: usize) -> Vec<Commit> {
         let entries = self.journal.read_all(after);
         let mine = entries.filter_map(async |entry| match entry {
-            Entry::Commit(commit) => (commit.stream.tenant == self.tenant).then_some(commit),
+            Entry::Commit(commit) => {
+                (commit.stream.tenant == self.tenant).then(|| Arc::unwrap_or_clone(commit))
+            }
             Entry::Unreadable { position, reason } => panic!("`{position}`: {reason}"),
         });
         mine.take(count).collect().await

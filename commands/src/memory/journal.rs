@@ -175,7 +175,7 @@ impl Stored {
 
     fn entry(self, position: Position) -> Entry {
         match self.decode(position) {
-            Ok(commit) => Entry::Commit(commit),
+            Ok(commit) => Entry::Commit(Arc::new(commit)),
             Err(error) => Entry::Unreadable {
                 position,
                 reason: error.to_string(),

@@ -34,6 +34,7 @@ const LAST_CONSUMER: HeaderName = HeaderName::from_static("Nats-Last-Consumer");
 const STALLED: HeaderName = HeaderName::from_static("Nats-Consumer-Stalled");
 
 /// A read of one stream, or of some of its subjects.
+#[derive(Debug)]
 pub(super) struct Ordered {
     client: Client,
     stream: String,
@@ -46,6 +47,7 @@ pub(super) struct Ordered {
 }
 
 /// A message, and its place in the stream.
+#[derive(Debug)]
 pub(super) struct Delivered {
     pub(super) sequence: u64,
     /// How many messages its consumer has behind it, as far as that consumer's server knows.
@@ -62,6 +64,7 @@ struct Numbers {
     pending: u64,
 }
 
+#[derive(Debug)]
 struct Consumer {
     name: String,
     messages: Subscriber,
@@ -70,6 +73,7 @@ struct Consumer {
 }
 
 /// What an idle reader knows of the stream's end.
+#[derive(Debug)]
 struct Stall {
     checked: Instant,
     /// Where the stream ended at the last check, if that was behind what was met.

@@ -84,7 +84,7 @@ pub fn fold<'a>(
         if until.position.is_some_and(|until| commit.position > until) {
             break;
         }
-        let facts = Facts::decode(Entry::Commit(commit.clone()), &[Model::READS]);
+        let facts = Facts::decode(Entry::Commit(commit.clone().into()), &[Model::READS]);
         for fact in facts.of(Model::READS)? {
             // Times of happening need not grow with the order of recording: what happened first is
             // known by the first event that lies behind, for an assignment has one order of its own.

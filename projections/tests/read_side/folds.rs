@@ -25,7 +25,7 @@ fn history(events: &[(&str, Event)]) -> Vec<Commit> {
 pub(crate) fn rows<M: ReadModel>(commits: &[Commit]) -> Result<BTreeMap<M::Key, M::Row>, Poison> {
     let mut rows = BTreeMap::new();
     for commit in commits {
-        let facts = Facts::decode(Entry::Commit(commit.clone()), &[M::READS]);
+        let facts = Facts::decode(Entry::Commit(commit.clone().into()), &[M::READS]);
         for fact in facts.of(M::READS)? {
             for key in M::keys(&fact)? {
                 let mut row = rows.remove(&key);

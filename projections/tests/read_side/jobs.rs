@@ -265,7 +265,7 @@ async fn a_payload_stays_however_often_its_row_is_folded_from_the_table() {
     let journal = Journal::default();
     life(&journal);
     for commit in journal.commits() {
-        house.journal.push(|_| domain::Entry::Commit(commit));
+        house.journal.push(|_| domain::Entry::Commit(commit.into()));
         // Each in a term of its own, so that the row is read back each time.
         let running = house.run();
         house.caught_up().await;

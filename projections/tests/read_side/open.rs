@@ -109,7 +109,7 @@ async fn a_model_that_is_not_live_is_said_to_be_so() {
         let stream = "acme.queue.mail".parse().expect("three tokens");
         let chain = domain::Chain::default();
         let commit = domain::Commit::decode(position, stream, chain, None, payload.as_bytes());
-        Entry::Commit(commit.expect("a commit"))
+        Entry::Commit(commit.expect("a commit").into())
     });
     house.caught_up().await;
     let open = job::open(&house.pool).await;

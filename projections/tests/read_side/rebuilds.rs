@@ -125,7 +125,7 @@ async fn an_event_that_nobody_knows_stops_the_models_that_need_it_and_no_other()
         let stream = stream.expect("three tokens");
         let chain = domain::Chain::default();
         let commit = domain::Commit::decode(position, stream, chain, None, payload.as_bytes());
-        Entry::Commit(commit.expect("a commit"))
+        Entry::Commit(commit.expect("a commit").into())
     });
     request(&house, 3..5);
     let _running = house.run();

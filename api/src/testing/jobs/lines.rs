@@ -148,7 +148,11 @@ async fn a_line_that_breaks_a_rule_is_told_where() {
 fn commands() -> Vec<(String, Roles)> {
     let commands = ROUTES.iter().filter_map(|row| {
         let mut parts = row.path.strip_prefix("/v1/")?.split('/');
-        let category = parts.next()?.strip_suffix('s')?;
+        let plural = parts.next()?;
+        let category = match plural {
+            "batches" => "batch",
+            plural => plural.strip_suffix('s')?,
+        };
         let (of_one, verb, None) = (parts.next()?, parts.next(), parts.next()) else {
             return None;
         };
@@ -159,6 +163,8 @@ fn commands() -> Vec<(String, Roles)> {
         };
         let is_command = row.method != "GET" && of_one.starts_with('{');
         let is_command = is_command && verb != "heartbeat" && category != "model";
+        // Cancelling and retrying a batch are commands on its jobs.
+        let is_command = is_command && (category != "batch" || verb == "close");
         match row.access {
             Access::Roles(roles) if is_command => Some((format!("{category}.{verb}"), roles)),
             Access::Roles(_) | Access::Public => None,
@@ -171,7 +177,7 @@ fn commands() -> Vec<(String, Roles)> {
 async fn a_line_takes_the_roles_that_the_route_of_its_command_takes() {
     let service = Service::new();
     let commands = commands();
-    assert_eq!(commands.len(), 10 + 5 + 3 + 6);
+    assert_eq!(commands.len(), 10 + 5 + 3 + 6 + 1);
     for role in [Role::Admin, Role::Operator, Role::Member] {
         let line = |(command, _): &(String, Roles)| match command.as_str() {
             "job.complete" | "job.release" => {
@@ -186,6 +192,7 @@ async fn a_line_takes_the_roles_that_the_route_of_its_command_takes() {
             "assignment.complete" => {
                 json!({"command": command, "id": ID, "data": {"outcome": "x"}})
             }
+            "batch.close" => json!({"command": command, "id": ID, "data": {"jobs": 1}}),
             "schedule.change" => {
                 json!({"command": command, "id": ID, "data": super::super::schedules::hourly()})
             }

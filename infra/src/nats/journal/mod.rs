@@ -4,6 +4,7 @@
 //! - `write`: single appends, and the answers that JetStream gives.
 //! - `group`: many waiting appends as one atomic batch.
 //! - `read`: one stream by direct get, and everything in order.
+//! - `tail`: one consumer of what is new, for all readers of a process.
 //!
 //! Invariants: the expectation is always of the commit's own literal subject, never of a wildcard;
 //! every message carries its command as `Nats-Msg-Id`; nothing is deleted, and the stream's settings
@@ -12,6 +13,7 @@
 mod group;
 pub(super) mod message;
 mod read;
+mod tail;
 mod write;
 
 use std::time::Duration;
@@ -27,6 +29,7 @@ use tracing::Instrument;
 use super::api;
 use super::settings::{SettingsError, Stream};
 use group::Writer;
+use tail::Tail;
 
 /// What one message may have: a server's default `max_payload`, headers included.
 const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
@@ -46,12 +49,13 @@ pub struct Settings {
     pub replicas: Option<usize>,
 }
 
-/// The journal on one connection. Clones share the queue of appends.
+/// The journal on one connection. Clones share the queue of appends, and the consumer of what is new.
 #[derive(Debug, Clone)]
 pub struct JetStreamJournal {
     client: Client,
     settings: Settings,
     writer: Writer,
+    tail: Tail,
 }
 
 impl Default for Settings {
@@ -73,10 +77,12 @@ impl JetStreamJournal {
     pub async fn open(client: Client, settings: Settings) -> Result<Self, SettingsError> {
         wanted(&settings).ensure(&client).await?;
         let writer = Writer::start(client.clone(), settings.clone());
+        let tail = Tail::new(client.clone(), settings.clone());
         Ok(Self {
             client,
             settings,
             writer,
+            tail,
         })
     }
 }
@@ -112,7 +118,7 @@ impl Journal for JetStreamJournal {
     }
 
     fn read_all(&self, after: Position) -> BoxStream<'static, Entry> {
-        read::all(self.client.clone(), self.settings.clone(), after)
+        self.tail.read(after)
     }
 
     fn head(&self) -> BoxFuture<'_, Result<Position, ReadError>> {

@@ -1,5 +1,7 @@
 //! Reading: one stream by direct get, and everything in order.
 
+use std::sync::Arc;
+
 use async_nats::Client;
 use commands::ReadError;
 use domain::{Commit, Entry, Position, StreamId};
@@ -45,37 +47,37 @@ fn decode(settings: &Settings, stored: &direct::Stored) -> Result<Commit, ReadEr
     })
 }
 
-/// Every entry behind `after`, for ever.
-pub(super) fn all(
-    client: Client,
-    settings: Settings,
-    after: Position,
-) -> BoxStream<'static, Entry> {
-    let reader = Reader {
-        ordered: Ordered::new(client, settings.stream.clone(), None, after.0),
-        settings,
-        last: after.0,
-        held: None,
-    };
-    stream::unfold(reader, async |mut reader| {
-        let entry = reader.next().await;
-        Some((entry, reader))
-    })
-    .boxed()
-}
-
-struct Reader {
+/// Every entry behind a position, in order, with a consumer of its own.
+#[derive(Debug)]
+pub(super) struct InOrder {
     ordered: Ordered,
     settings: Settings,
     last: u64,
+    /// How many messages lay behind the last one.
+    pending: u64,
     /// What stands behind a gap, until the gap was told.
     held: Option<Delivered>,
 }
 
-impl Reader {
+impl InOrder {
+    pub(super) fn new(client: Client, settings: Settings, after: u64) -> Self {
+        Self {
+            ordered: Ordered::new(client, settings.stream.clone(), None, after),
+            settings,
+            last: after,
+            pending: u64::MAX,
+            held: None,
+        }
+    }
+
+    /// Whether nothing lay behind the last entry when it was delivered.
+    pub(super) fn is_at_the_end(&self) -> bool {
+        self.pending == 0
+    }
+
     /// The journal is never deleted from, so its numbers have no gaps. One that stays when it is looked
     /// at again is lost history: the reader is told, and nobody passes over it.
-    async fn next(&mut self) -> Entry {
+    pub(super) async fn next(&mut self) -> Entry {
         if let Some(delivered) = self.held.take() {
             return self.entry(delivered);
         }
@@ -88,6 +90,7 @@ impl Reader {
             return self.entry(delivered);
         }
         let (missing, found) = (self.last + 1, delivered.sequence);
+        self.pending = 1;
         self.held = Some(delivered);
         Entry::Unreadable {
             position: Position(missing),
@@ -97,11 +100,13 @@ impl Reader {
 
     fn entry(&mut self, delivered: Delivered) -> Entry {
         let Delivered {
-            sequence, message, ..
+            sequence,
+            pending,
+            message,
         } = delivered;
-        self.last = sequence;
+        (self.last, self.pending) = (sequence, pending);
         match message::decode(&self.settings, sequence, &message.subject, &message) {
-            Ok(commit) => Entry::Commit(commit),
+            Ok(commit) => Entry::Commit(Arc::new(commit)),
             Err(reason) => Entry::Unreadable {
                 position: Position(sequence),
                 reason,

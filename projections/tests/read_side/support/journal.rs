@@ -84,7 +84,7 @@ impl Journal {
         }
         let position = Position(inner.entries.len() as u64 + 1);
         let commit = commit(position, stream, before, at, &events);
-        inner.entries.push(Entry::Commit(commit));
+        inner.entries.push(Entry::Commit(commit.into()));
         self.head.send_replace(position);
         position
     }
@@ -181,7 +181,7 @@ impl Journal {
     pub(crate) fn commits(&self) -> Vec<Commit> {
         let inner = self.inner.lock().expect("no test panics with the lock");
         let commit = |entry: &Entry| match entry {
-            Entry::Commit(commit) => Some(commit.clone()),
+            Entry::Commit(commit) => Some(Commit::clone(commit)),
             Entry::Unreadable { .. } => None,
         };
         inner.entries.iter().filter_map(commit).collect()
