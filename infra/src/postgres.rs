@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sqlx::Connection as _;
 pub use sqlx::PgPool;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 
 use commands::Clock as _;
 
@@ -20,6 +20,13 @@ const CONNECTIONS_MIN: u32 = 4;
 
 /// How long a query waits for a connection before it is answered that the read side is away.
 const ACQUIRE_MAX: Duration = Duration::from_secs(3);
+
+/// How long the first connection may take: a server that has been killed recovers first, and a machine that
+/// starts has much to do at once.
+const FIRST_MAX: Duration = Duration::from_secs(30);
+
+/// How often a server is asked again that says that it is starting.
+const ASKED_AGAIN: Duration = Duration::from_millis(100);
 
 /// A connection that was used a moment ago is there. To try each one before each query would double
 /// the round trips of a short query; one that has rested for longer may have lost its server.
@@ -69,16 +76,10 @@ pub async fn connect(url: &str) -> Result<PgPool, Error> {
                 Ok(true)
             })
         })
-        .connect_with(options)
-        .await
-        .map_err(|source| Error::Connect(address.clone(), source))?;
-    let version: (String, String) = sqlx::query_as(
-        "select current_setting('server_version_num'), current_setting('server_version')",
-    )
-    .fetch_one(&pool)
-    .await
-    .map_err(|source| Error::Connect(address.clone(), source))?;
-    let (number, version) = version;
+        .connect_lazy_with(options.clone());
+    let asked = tokio::time::timeout(FIRST_MAX, first_version(&options)).await;
+    let asked = asked.unwrap_or(Err(sqlx::Error::PoolTimedOut));
+    let (number, version) = asked.map_err(|source| Error::Connect(address.clone(), source))?;
     if number
         .parse::<u32>()
         .is_ok_and(|number| number >= VERSION_MIN)
@@ -87,6 +88,27 @@ pub async fn connect(url: &str) -> Result<PgPool, Error> {
     } else {
         Err(Error::TooOld { address, version })
     }
+}
+
+/// The server's version as a number and as a text, asked on a connection of its own, as soon as it takes one.
+async fn first_version(options: &PgConnectOptions) -> Result<(String, String), sqlx::Error> {
+    /// `cannot_connect_now`
+    const STARTING: &str = "57P03";
+    let mut connection = loop {
+        match PgConnection::connect_with(options).await {
+            Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(STARTING) => {
+                tokio::time::sleep(ASKED_AGAIN).await;
+            }
+            connected => break connected?,
+        }
+    };
+    let version = sqlx::query_as(
+        "select current_setting('server_version_num'), current_setting('server_version')",
+    )
+    .fetch_one(&mut connection)
+    .await?;
+    connection.close().await?;
+    Ok(version)
 }
 
 /// How far the database's clock is ahead of this machine's, in milliseconds.
