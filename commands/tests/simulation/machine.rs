@@ -18,7 +18,7 @@ use crate::outside::{Life, Outside};
 use crate::world::World;
 
 /// How many calls a process makes before it dies: from hardly any to what it makes in some minutes.
-const CALLS: std::ops::RangeInclusive<u64> = 5..=1_500;
+const CALLS: std::ops::RangeInclusive<u64> = 5..=600;
 
 /// How far the clocks of machines are apart at most, in milliseconds.
 const SKEW_MS_MAX: u64 = 40;

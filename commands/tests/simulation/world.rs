@@ -26,7 +26,7 @@ use crate::sabotage::Sabotage;
 const MACHINES: usize = 3;
 
 /// How long the fault plan strikes, in milliseconds.
-const STORM_MS: std::ops::RangeInclusive<u64> = 20_000..=120_000;
+const STORM_MS: std::ops::RangeInclusive<u64> = 5_000..=70_000;
 
 /// How long it may take until everything has ended once nothing fails any more. Backoffs and leases are
 /// shorter by far.
@@ -92,7 +92,7 @@ impl World {
     fn new(seed: u64, sabotage: Option<Sabotage>) -> Self {
         let rng = Rng::new(seed);
         Self {
-            mildness: *rng.pick(&[1, 1, 2, 4, 16]),
+            mildness: *rng.pick(&[1, 1, 2, 8]),
             rng,
             journal: MemoryJournal::default(),
             dispatching: Desk::default(),
@@ -139,7 +139,7 @@ impl World {
     /// Lets others believe to be in office before those who are know better.
     async fn move_offices(self: Arc<Self>) {
         while !self.is_calm() {
-            tokio::time::sleep(self.rng.millis(500..=30_000)).await;
+            tokio::time::sleep(self.rng.millis(500..=20_000)).await;
             let desks = [&self.dispatching, &self.reacting];
             let Some(lost) = self.rng.pick(&desks).oust() else {
                 continue;

@@ -8,7 +8,7 @@ use crate::record::Told;
 use crate::rng::Rng;
 
 pub(super) async fn enqueue(client: Client) {
-    client.pause(60_000).await;
+    client.pause(40_000).await;
     let rng = client.world.rng.clone();
     let job = stream::<Job>(rng.uuid());
     let mut spec = template(&rng);

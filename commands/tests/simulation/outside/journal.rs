@@ -30,7 +30,7 @@ enum Fate {
 impl Outside {
     fn fate(&self) -> Fate {
         let (world, rng) = (&self.world, &self.world.rng);
-        if !world.strikes(8) {
+        if !world.strikes(4) {
             return Fate::Arrives;
         }
         match rng.below(6) {
@@ -102,7 +102,7 @@ impl Journal for Outside {
             self.way().await;
             let commits = self.world.journal.read_stream(&stream, after);
             let mut commits: Vec<_> = commits.collect().await;
-            if self.world.strikes(20) {
+            if self.world.strikes(12) {
                 // It breaks off anywhere.
                 let kept = self.world.rng.from(0..=commits.len() as u64);
                 commits.truncate(usize::try_from(kept).unwrap_or(usize::MAX));
