@@ -290,6 +290,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_command_is_no_duplicate_once_the_window_has_passed() {
+        let journal = MemoryJournal::default();
+        let fixture = Fixture::new(Arc::new(journal.clone()), "window");
+        let first = fixture.append("a", Position::START, 1);
+        let again = Append {
+            expected: Position(1),
+            ..first.clone()
+        };
+        journal.append(first).await.expect("appended");
+        let known = journal.append(again.clone()).await;
+        assert!(matches!(known, Err(AppendError::Duplicate(Position(1)))));
+        journal.forget_commands();
+        assert_eq!(journal.append(again).await.ok(), Some(Position(2)));
+    }
+
+    #[tokio::test]
     async fn what_is_no_commit_is_met_as_unreadable() {
         let journal = MemoryJournal::default();
         let fixture = Fixture::new(Arc::new(journal.clone()), "unreadable");
