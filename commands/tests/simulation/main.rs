@@ -33,8 +33,8 @@ use self::world::{Outcome, run};
 /// How many seeds are run where nothing is said.
 const SEEDS: u64 = 1_000;
 
-/// Within how many seeds a broken promise has to be found.
-const FOUND_WITHIN: u64 = 30;
+/// Within how many seeds a broken promise has to be found: most are by the third, the rarest by the eleventh.
+const FOUND_WITHIN: u64 = 150;
 
 #[test]
 fn every_promise_is_kept_whatever_the_seed() {
