@@ -7,7 +7,7 @@ use bytes::Bytes;
 use domain::{Chain, CommandId, Commit, Entry, Position, StreamId};
 use futures_util::future::{BoxFuture, FutureExt, ready};
 use futures_util::stream::{self, BoxStream, StreamExt};
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use super::locked;
 use crate::journal::{Append, AppendError, COMMIT_BYTES_MAX, Journal, ReadError};
@@ -17,7 +17,7 @@ use crate::seal::{RawCommit, RawJournal};
 const READ_COMMITS_MAX: usize = 256;
 
 /// The whole log in a vector. Clones share it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct MemoryJournal {
     inner: Arc<Inner>,
 }
@@ -33,10 +33,12 @@ pub enum Fault {
     Unavailable,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Inner {
     log: Mutex<Log>,
-    head: watch::Sender<Position>,
+    /// Told of every commit. It wakes readers in the order in which they wait, so that a simulation can be run
+    /// again; a `watch` channel wakes them in any.
+    written: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -61,22 +63,15 @@ struct Stored {
 #[error("told to fail")]
 struct Told;
 
-impl Default for MemoryJournal {
-    fn default() -> Self {
-        let (head, _) = watch::channel(Position::START);
-        Self {
-            inner: Arc::new(Inner {
-                log: Mutex::default(),
-                head,
-            }),
-        }
-    }
-}
-
 impl MemoryJournal {
     /// Lets the next append that would succeed meet `fault`; called again, the one after it.
     pub fn fail_next(&self, fault: Fault) {
         locked(&self.inner.log).faults.push(fault);
+    }
+
+    /// Lets the window of duplicates pass: no command that came so far is known as one any more.
+    pub fn forget_commands(&self) {
+        locked(&self.inner.log).by_command.clear();
     }
 
     /// Writes something that is no commit, as a foreign hand would.
@@ -89,7 +84,7 @@ impl MemoryJournal {
             chain: Chain::default(),
             trace: None,
         });
-        self.inner.head.send_replace(position);
+        self.inner.written.notify_waiters();
         position
     }
 
@@ -126,11 +121,22 @@ impl MemoryJournal {
             trace: append.trace,
         });
         log.by_command.insert(append.id, position);
-        // Sent under the lock, so that the head never goes backwards.
-        self.inner.head.send_replace(position);
+        self.inner.written.notify_waiters();
         match fault {
             Some(_) => Err(AppendError::Unknown(Told.into())),
             None => Ok(position),
+        }
+    }
+
+    async fn wait_behind(&self, after: Position) -> Vec<(Position, Stored)> {
+        loop {
+            // Made before the look, so that what is written behind the look is not missed.
+            let written = self.inner.written.notified();
+            let stored = self.stored_behind(after);
+            if !stored.is_empty() {
+                return stored;
+            }
+            written.await;
         }
     }
 
@@ -212,28 +218,22 @@ impl Journal for MemoryJournal {
 
     fn read_all(&self, after: Position) -> BoxStream<'static, Entry> {
         let journal = self.clone();
-        let head = self.inner.head.subscribe();
-        stream::unfold(
-            (journal, head, after),
-            async |(journal, mut head, after)| {
-                // The journal in the state keeps the sender alive, so waiting cannot fail.
-                let reached = head.wait_for(|head| *head > after).await;
-                reached.ok()?;
-                let stored = journal.stored_behind(after);
-                let last = stored.last().map_or(after, |(position, _)| *position);
-                let entries = stored
-                    .into_iter()
-                    .map(|(position, stored)| stored.entry(position));
-                let entries = stream::iter(entries.collect::<Vec<_>>());
-                Some((entries, (journal, head, last)))
-            },
-        )
+        stream::unfold((journal, after), async |(journal, after)| {
+            let stored = journal.wait_behind(after).await;
+            let last = stored.last().map_or(after, |(position, _)| *position);
+            let entries = stored
+                .into_iter()
+                .map(|(position, stored)| stored.entry(position));
+            let entries = stream::iter(entries.collect::<Vec<_>>());
+            Some((entries, (journal, last)))
+        })
         .flatten()
         .boxed()
     }
 
     fn head(&self) -> BoxFuture<'_, Result<Position, ReadError>> {
-        ready(Ok(*self.inner.head.borrow())).boxed()
+        let commits = locked(&self.inner.log).stored.len();
+        ready(Ok(Position(commits as u64))).boxed()
     }
 }
 
@@ -286,7 +286,23 @@ mod tests {
             .append(fixture.append("b", Position::START, 2))
             .await;
         assert!(matches!(second, Err(AppendError::Unknown(_))), "{second:?}");
-        assert_eq!(*journal.inner.head.borrow(), Position(1));
+        assert_eq!(journal.head().await.ok(), Some(Position(1)));
+    }
+
+    #[tokio::test]
+    async fn a_command_is_no_duplicate_once_the_window_has_passed() {
+        let journal = MemoryJournal::default();
+        let fixture = Fixture::new(Arc::new(journal.clone()), "window");
+        let first = fixture.append("a", Position::START, 1);
+        let again = Append {
+            expected: Position(1),
+            ..first.clone()
+        };
+        journal.append(first).await.expect("appended");
+        let known = journal.append(again.clone()).await;
+        assert!(matches!(known, Err(AppendError::Duplicate(Position(1)))));
+        journal.forget_commands();
+        assert_eq!(journal.append(again).await.ok(), Some(Position(2)));
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 //! The effects of a chunk of entries are carried out beside everything else, so that what is due fires
 //! in time however much there is to do; the next chunk waits for them, and the checkpoint follows them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -192,9 +192,9 @@ impl Term {
 }
 
 /// What follows from `entries` behind `checkpoint`, and the schedules that something happened to.
-fn sorted(entries: &[Entry], checkpoint: Position) -> (Vec<Reaction>, HashSet<StreamId>) {
+fn sorted(entries: &[Entry], checkpoint: Position) -> (Vec<Reaction>, BTreeSet<StreamId>) {
     let mut reactions = Vec::new();
-    let mut touched = HashSet::new();
+    let mut touched = BTreeSet::new();
     for entry in entries {
         match entry {
             Entry::Commit(commit) => {
@@ -218,9 +218,10 @@ fn sorted(entries: &[Entry], checkpoint: Position) -> (Vec<Reaction>, HashSet<St
     (reactions, touched)
 }
 
-/// In order for each schedule and each batch, and side by side for all of them.
+/// In order for each schedule and each batch, and side by side for all of them. Sorted, as everything here, so
+/// that the same entries lead to the same calls in the same order and a simulation can be run again.
 async fn carry_out_all(parts: &Parts, reactions: Vec<Reaction>) -> Result<Vec<Looked>, Ended> {
-    let mut lanes: HashMap<StreamId, Vec<Reaction>> = HashMap::new();
+    let mut lanes: BTreeMap<StreamId, Vec<Reaction>> = BTreeMap::new();
     for reaction in reactions {
         let lane = lanes.entry(reaction.about.clone()).or_default();
         lane.push(reaction);

@@ -11,6 +11,7 @@ mod open;
 mod proof;
 mod queries;
 mod rebuilds;
+mod rechunked;
 mod runner;
 mod schedules;
 mod support;
