@@ -13,6 +13,7 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use rustix::fs::FallocateFlags;
+use rustix::io::Errno;
 
 use super::program::{Folder, text};
 use super::{LOOK_EVERY, PATIENCE, TestResult};
@@ -74,18 +75,16 @@ impl Disk {
         Ok(())
     }
 
-    /// Leaves so many bytes of it free.
+    /// Leaves so many bytes of it free, or fewer, where others write meanwhile.
     pub(crate) fn fill(&self, bytes_left: u64) -> TestResult {
         let disk = rustix::fs::statvfs(&self.at)?;
         let free = disk.f_bavail * disk.f_frsize;
         let filler = fs::File::create(self.filler())?;
         let bytes = free.saturating_sub(bytes_left);
-        Ok(rustix::fs::fallocate(
-            filler,
-            FallocateFlags::empty(),
-            0,
-            bytes,
-        )?)
+        match rustix::fs::fallocate(filler, FallocateFlags::empty(), 0, bytes) {
+            Ok(()) | Err(Errno::NOSPC) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Gives back what filled it.
