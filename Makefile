@@ -1,7 +1,7 @@
 # `make run` and `make test` do all their own set-up: Rust, a C compiler, make and python3 with
 # pip are enough. CARGO_TARGET_DIR is respected.
 
-.PHONY: run test verify bench setup
+.PHONY: run test prove verify bench setup
 
 run: ## starts Ledgerline with servers of its own, data in .ledgerline
 	@scripts/setup servers
@@ -10,6 +10,10 @@ run: ## starts Ledgerline with servers of its own, data in .ledgerline
 test: ## every test, on real servers
 	@scripts/setup tests
 	cargo test --workspace --no-fail-fast --features failpoints
+
+prove: ## every fault, hundreds of times, in release (hours; SHARE=10 for a tenth): docs/guides/proof.md
+	@scripts/setup servers tests
+	@scripts/prove
 
 verify: export PATH := $(CURDIR)/.tools/bin:$(PATH)
 verify: ## what has no running server: format, lints, licences, crate edges, docs

@@ -3,6 +3,9 @@
 use std::io;
 use std::path::Path;
 
+/// With less than this free neither server gets through its own recovery: the disk counts as full.
+pub const FULL_BELOW_MIB: u64 = 16;
+
 /// The space that is free for the program below `folder`, in MiB.
 ///
 /// # Errors

@@ -1,6 +1,7 @@
-//! What `/health` looks at: the journal, the read side and each of its models, the feed, and whether
-//! jobs are handed out, here or by another process.
+//! What `/health` looks at: the journal, the read side and each of its models, the feed, whether
+//! jobs are handed out, here or by another process, and the disks of the servers that `up` has started.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use api::{Health, HealthCheck};
@@ -8,7 +9,8 @@ use commands::dispatch::Dispatch;
 use commands::{Feed as _, Journal as _};
 use domain::{Position, Tenant};
 use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, ready};
+use infra::disk::{self, FULL_BELOW_MIB};
 use infra::nats::{JetStreamFeed, JetStreamJournal};
 use infra::postgres::PgPool;
 use projections::positions::{Positions, Status};
@@ -25,7 +27,7 @@ pub(super) fn all(
     dispatch: Arc<dyn Dispatch>,
 ) -> Vec<Arc<dyn HealthCheck>> {
     let journal = &connections.journal;
-    vec![
+    let mut checks: Vec<Arc<dyn HealthCheck>> = vec![
         Arc::new(JournalCheck(journal.clone())),
         Arc::new(ReadSideCheck {
             journal: journal.clone(),
@@ -36,7 +38,57 @@ pub(super) fn all(
             feed: connections.feed.clone(),
         }),
         Arc::new(DispatchCheck(dispatch)),
-    ]
+    ];
+    for disk in &connections.disks {
+        checks.push(Arc::new(disk.clone()));
+    }
+    checks
+}
+
+/// The disk under a server of the program's own.
+#[derive(Debug, Clone)]
+pub struct DiskCheck {
+    name: &'static str,
+    folder: PathBuf,
+    full: fn(String) -> Health,
+}
+
+impl DiskCheck {
+    /// That of the journal: where it is full, no command is acknowledged.
+    pub(super) fn of_journal(folder: PathBuf) -> Self {
+        Self {
+            name: "journal_disk",
+            folder,
+            full: Health::Failed,
+        }
+    }
+
+    /// That of the read side: where it is full, commands go on, and what they did is not seen.
+    pub(super) fn of_read_side(folder: PathBuf) -> Self {
+        Self {
+            name: "read_side_disk",
+            folder,
+            full: Health::Degraded,
+        }
+    }
+}
+
+impl HealthCheck for DiskCheck {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn check(&self) -> BoxFuture<'_, Health> {
+        let folder = self.folder.display();
+        let health = match disk::free_mib(&self.folder) {
+            Ok(free) if free < FULL_BELOW_MIB => (self.full)(format!(
+                "the disk is full: `{free}` MiB free at `{folder}`, `{FULL_BELOW_MIB}` are needed"
+            )),
+            Ok(_) => Health::Ok,
+            Err(error) => (self.full)(format!("look at `{folder}`: {error}")),
+        };
+        ready(health).boxed()
+    }
 }
 
 struct JournalCheck(Arc<JetStreamJournal>);

@@ -27,6 +27,8 @@ use infra::embedded::Servers;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
+use self::checks::DiskCheck;
+
 pub use self::doctor::doctor;
 pub use self::endpoints::Endpoints;
 pub use self::roles::Running;
@@ -94,7 +96,11 @@ async fn start_on(
     let token_file = keys::first_token(data_dir, &keys)?;
     let embedded = servers.endpoints();
     let addresses = Addresses::of_embedded(embedded);
-    let connections = Connections::open(&addresses).await?;
+    let mut connections = Connections::open(&addresses).await?;
+    connections.disks = vec![
+        DiskCheck::of_journal(servers.nats_folder()),
+        DiskCheck::of_read_side(servers.postgres_folder()),
+    ];
     projections::migrate(&connections.pool)
         .await
         .context("migrate the database")?;

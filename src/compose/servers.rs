@@ -11,6 +11,7 @@ use infra::nats::{
 };
 use infra::postgres::PgPool;
 
+use super::checks::DiskCheck;
 use super::{Embedded, ServeSettings};
 
 /// Where the servers are, and what is known of them.
@@ -51,6 +52,8 @@ pub struct Connections {
     pub snapshots: Arc<JetStreamSnapshots>,
     /// Postgres.
     pub pool: PgPool,
+    /// The disks that the servers lie on, where they are the program's own.
+    pub disks: Vec<DiskCheck>,
 }
 
 /// Starts the embedded servers.
@@ -183,6 +186,7 @@ impl Connections {
             pool,
             nats: client,
             nats_feed: feed_client,
+            disks: Vec::new(),
         })
     }
 }

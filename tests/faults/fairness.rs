@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use serde_json::json;
 
-use crate::support::{Api, TestResult, Up, say};
+use crate::support::{Api, TestResult, Up, asked, say};
 
 /// `LEDGERLINE_JOBS` asks for more.
 const JOBS: usize = 20_000;
@@ -21,8 +21,7 @@ const WAIT_MAX: Duration = Duration::from_secs(3);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_jobs_of_one_tenant_do_not_wait_for_the_thousands_of_another() -> TestResult {
-    let asked = std::env::var("LEDGERLINE_JOBS").ok();
-    let jobs = asked.and_then(|asked| asked.parse().ok()).unwrap_or(JOBS);
+    let jobs = asked("LEDGERLINE_JOBS", JOBS);
     let up = Up::start("fairness")?;
     let (many, few) = (up.api("many", "member")?, up.api("few", "member")?);
     let line = json!({"command": "job.enqueue", "data": {"queue": "mail", "kind": "noop"}});

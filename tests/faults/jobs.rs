@@ -7,13 +7,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use ledgerline_check::judge::job_ends;
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::record::{self, Recorder, outcome, stored};
 use crate::support::http::Answer;
-use crate::support::process::servers_of;
-use crate::support::{Api, Dice, TestResult, Up, fresh_id, say, until};
+use crate::support::{Api, Dice, TestResult, Up, asked, fresh_id, say, until};
 
 /// `LEDGERLINE_JOB_FAULTS` and `LEDGERLINE_JOBS` ask for more.
 const FAULTS: usize = 10;
@@ -67,8 +65,8 @@ async fn every_job_ends_exactly_once_whatever_is_killed() -> TestResult {
         .await?;
         tokio::time::sleep(Duration::from_micros(dice.below(20_000))).await;
         match dice.below(3) {
-            0 => kill_server(&up, "nats-server")?,
-            1 => kill_server(&up, "postgres")?,
+            0 => up.kill_server("nats-server"),
+            1 => up.kill_server("postgres"),
             _ => up = Up::on_address(up.kill()?, &listen)?,
         }
     }
@@ -113,27 +111,6 @@ async fn all_have_ended(up: &Up, jobs: usize) -> TestResult {
         anyhow::ensure!(is_time, "jobs are stuck: {:?}", stuck(up).await);
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-}
-
-fn asked(name: &str, otherwise: usize) -> usize {
-    let asked = std::env::var(name)
-        .ok()
-        .and_then(|asked| asked.parse().ok());
-    asked.unwrap_or(otherwise)
-}
-
-/// Kills one of the program's servers; the program starts it again.
-pub(crate) fn kill_server(up: &Up, name: &str) -> TestResult {
-    let is_named = |pid: &i32| {
-        let comm = std::fs::read_to_string(format!("/proc/{pid}/comm"));
-        comm.is_ok_and(|comm| comm.trim() == name)
-    };
-    let pid = servers_of(&up.data()).into_iter().find(is_named);
-    // It may be on its way up again after the last kill.
-    if let Some(pid) = pid.and_then(Pid::from_raw) {
-        kill_process(pid, Signal::KILL).ok();
-    }
-    Ok(())
 }
 
 /// What the program says of the jobs that have not ended.

@@ -1,7 +1,7 @@
 //! Clients that work under whatever happens: each call has a key, is sent until its outcome is known,
 //! and is written down.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 
 use crate::feed_checker::feed_findings;
 use crate::record::{self, Recorder, outcome};
-use crate::support::{Api, Dice, TestResult, Up, nats, now, until};
+use crate::support::http::{Answer, any_body};
+use crate::support::{Api, Dice, TestResult, Up, fresh_id, nats, now, until};
 
 /// How long a client waits for one answer before it counts as lost.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
@@ -33,6 +34,8 @@ pub(crate) struct Load {
     pub(crate) resolved: AtomicU64,
     /// Answers that never came: of which call, and when it was given up.
     pub(crate) lost: Mutex<Vec<(String, Timestamp)>>,
+    /// How often each reason was given why a call cannot be answered now.
+    pub(crate) reasons: Mutex<BTreeMap<String, usize>>,
     /// Where clients find the program now.
     base: Mutex<String>,
 }
@@ -45,6 +48,7 @@ impl Load {
             in_flight: AtomicUsize::new(0),
             resolved: AtomicU64::new(0),
             lost: Mutex::default(),
+            reasons: Mutex::default(),
             base: Mutex::new(base.to_owned()),
         })
     }
@@ -104,6 +108,21 @@ impl Load {
         Ok(())
     }
 
+    /// Requests one more assignment, until it is acknowledged: its id, and where it stands.
+    pub(crate) async fn one_more(&self, api: &Api) -> TestResult<(String, u64)> {
+        let id = fresh_id();
+        let body = with_id(any_body(), &id);
+        let began = self.recorder.now();
+        let outcome = self.resolve(api, "/v1/assignments", &body, &id).await?;
+        let position = match &outcome {
+            Outcome::Done { position, .. } => Some(*position),
+            Outcome::Nothing | Outcome::Seen { .. } | Outcome::Unknown => None,
+        };
+        let asked = record::write("one-more", "assignment", &id, &id);
+        self.recorder.add(asked, began, outcome);
+        Ok((id, position.context("a new assignment has a commit")?))
+    }
+
     /// Asks for an aggregate as it is at `position` or later; a query that is not answered tells nothing.
     async fn look(&self, api: &Api, id: &str, asked: Asked, position: u64) -> TestResult {
         let base = self.base.lock().map(|base| base.clone());
@@ -132,6 +151,16 @@ impl Load {
         Ok(())
     }
 
+    /// Notes the reason that an answer gives.
+    fn was_told(&self, answer: &Answer) -> TestResult {
+        let reason = answer.json()?["detail"].as_str().map(ToOwned::to_owned);
+        let reason = reason.with_context(|| format!("no reason: {}", answer.text()))?;
+        let reasons = self.reasons.lock();
+        let mut reasons = reasons.map_err(|_| anyhow::anyhow!("a client failed"))?;
+        *reasons.entry(reason).or_default() += 1;
+        Ok(())
+    }
+
     /// Sends a call until its outcome is known.
     async fn resolve(&self, api: &Api, path: &str, body: &Value, key: &str) -> TestResult<Outcome> {
         let began = Instant::now();
@@ -145,7 +174,7 @@ impl Load {
             self.in_flight.fetch_sub(1, Ordering::SeqCst);
             match answer {
                 Ok(Ok(answer)) => match outcome(&answer)? {
-                    Outcome::Unknown => {}
+                    Outcome::Unknown => self.was_told(&answer)?,
                     known => return Ok(known),
                 },
                 Ok(Err(_)) | Err(_) => {

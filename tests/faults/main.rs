@@ -6,7 +6,9 @@
 mod support;
 
 mod batches;
+mod clients;
 mod crash;
+mod disk;
 mod dispatch;
 mod fairness;
 mod feed_checker;
@@ -18,7 +20,10 @@ mod load;
 #[cfg(feature = "failpoints")]
 mod points;
 mod poison;
+mod power;
 mod rebuild;
 mod record;
+mod recovery;
 mod schedules;
+mod servers;
 mod standby;

@@ -1,12 +1,11 @@
 //! Fault 1 at named points: the program dies between two steps that are one only together, while clients
 //! work, jobs run and schedules fire. Needs the feature `failpoints`, without which there are no points.
 
-use std::sync::Arc;
-
 use serde_json::json;
 
+use crate::clients::Clients;
 use crate::load::{Load, check};
-use crate::support::{Dice, TestResult, Up, fresh_id, say};
+use crate::support::{Dice, TestResult, Up, asked, say};
 
 /// Each is a gap that a crash may come into.
 const POINTS: [&str; 5] = [
@@ -33,13 +32,11 @@ const PASSES_MAX: u64 = 60;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_dies_at_each_named_point_and_loses_doubles_and_invents_nothing() -> TestResult {
-    let asked = std::env::var("LEDGERLINE_POINT_KILLS").ok();
-    let kills = asked.and_then(|asked| asked.parse().ok()).unwrap_or(KILLS);
+    let kills = asked("LEDGERLINE_POINT_KILLS", KILLS);
     let mut dice = Dice::thrown();
     let mut up = Up::start("points")?;
     let listen = up.listen().to_owned();
     let load = Load::on(&up.endpoints.http);
-    let ids: Arc<Vec<String>> = Arc::new((0..24).map(|_| fresh_id()).collect());
     let api = up.api("default", "admin")?;
     let mut schedules = Vec::new();
     for number in 0..SCHEDULES {
@@ -56,11 +53,7 @@ async fn it_dies_at_each_named_point_and_loses_doubles_and_invents_nothing() -> 
             .add(asked, began, crate::record::outcome(&created)?);
         schedules.push(id);
     }
-    let clients = (0..CLIENTS).map(|name| {
-        let dice = Dice::of(dice.below(u64::MAX));
-        tokio::spawn(Arc::clone(&load).client(api.clone(), name, Arc::clone(&ids), dice))
-    });
-    let clients: Vec<_> = clients.collect();
+    let clients = Clients::start(&load, &api, CLIENTS, &mut dice);
     for _ in 0..kills {
         for point in POINTS {
             let passes = 1 + dice.below(PASSES_MAX);
@@ -68,13 +61,10 @@ async fn it_dies_at_each_named_point_and_loses_doubles_and_invents_nothing() -> 
             let points = format!("{point}={passes}*off->return");
             Up::dies_at(&folder, &listen, &points)?;
             up = Up::on_address(folder, &listen)?;
-            anyhow::ensure!(!clients.iter().any(|client| client.is_finished()));
+            clients.all_work()?;
         }
     }
-    load.stop();
-    for client in clients {
-        client.await??;
-    }
+    clients.end().await?;
     let api = up.api("default", "admin")?;
     for id in &schedules {
         let path = format!("/v1/schedules/{id}/pause");

@@ -11,7 +11,6 @@ use domain::Timestamp;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-use crate::jobs::kill_server;
 use crate::load::Load;
 use crate::support::nats::{self, Stored};
 use crate::support::{Api, Dice, TestResult, Up, fresh_id, say, until};
@@ -67,8 +66,8 @@ async fn every_time_is_fired_once_and_has_one_job_whatever_is_killed() -> TestRe
     let late = seen.lateness()?;
     for fault in 1..=FAULTS {
         match dice.below(3) {
-            0 => kill_server(&up, "nats-server")?,
-            1 => kill_server(&up, "postgres")?,
+            0 => up.kill_server("nats-server"),
+            1 => up.kill_server("postgres"),
             _ => up = Up::on_address(up.kill()?, &listen)?,
         }
         fired(&up, &schedules, TIMES + 2 * fault).await?;

@@ -5,7 +5,7 @@
 //!   processes.
 //! - [`batches`]: batches of jobs, and a worker for them.
 //! - [`http`], [`sse`], [`socket`]: a client of the API. [`nats`]: the streams as a plain client reads them.
-//! - [`process`]: processes of a data folder, and the memory of one.
+//! - [`process`]: processes of a data folder, and the memory of one. [`disk`]: a disk of a test's own.
 //!
 //! Invariants: a test waits for a condition, never for a time; tenants keep tests on one server
 //! apart; nothing that a test started outlives it.
@@ -15,6 +15,7 @@
 )]
 
 pub(crate) mod batches;
+pub(crate) mod disk;
 pub(crate) mod http;
 pub(crate) mod nats;
 pub(crate) mod process;
@@ -79,6 +80,17 @@ pub(crate) async fn within<T>(what: &str, wait: impl Future<Output = T>) -> Test
     waited.map_err(|_elapsed| anyhow::anyhow!("waited in vain for {what}"))
 }
 
+/// How often a test does something: what the environment's `variable` asks for, or else `otherwise`.
+pub(crate) fn asked(variable: &str, otherwise: usize) -> usize {
+    asked_at_all(variable).unwrap_or(otherwise)
+}
+
+/// The same, where it matters whether it was asked for.
+pub(crate) fn asked_at_all(variable: &str) -> Option<usize> {
+    let asked = std::env::var(variable).ok()?;
+    Some(asked.parse().expect("a count is a number"))
+}
+
 /// Says something that belongs to the result of a test although it passes.
 pub(crate) fn say(text: &str) {
     // Not `eprintln!`: a test's captured output is shown only when it fails.
@@ -89,9 +101,11 @@ pub(crate) fn say(text: &str) {
 pub(crate) struct Dice(u64);
 
 impl Dice {
-    /// Dice thrown from the clock; the seed is told, so that a failure can be repeated.
+    /// Dice thrown from the clock, or those of `LEDGERLINE_SEED`; the seed is told, so that a failure can
+    /// be repeated.
     pub(crate) fn thrown() -> Self {
-        let seed = now().as_nanosecond() as u64 | 1;
+        let seed = asked_at_all("LEDGERLINE_SEED").map(|seed| seed as u64);
+        let seed = seed.unwrap_or_else(|| now().as_nanosecond() as u64) | 1;
         say(&format!("seed {seed}"));
         Self(seed)
     }

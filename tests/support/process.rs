@@ -24,6 +24,39 @@ pub(crate) fn servers_of(data: &Path) -> Vec<i32> {
     of_folder.collect()
 }
 
+/// The same with everything that they have started, parents first: what Postgres' processes are called
+/// tells nothing of their folder.
+pub(crate) fn all_of(data: &Path) -> Vec<i32> {
+    let mut found = servers_of(data);
+    let mut next = 0;
+    while let Some(parent) = found.get(next).copied() {
+        // A process that has ended has no children.
+        let children = format!("/proc/{parent}/task");
+        for task in fs::read_dir(children).into_iter().flatten().flatten() {
+            let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
+            for child in children
+                .split_whitespace()
+                .filter_map(|pid| pid.parse().ok())
+            {
+                if !found.contains(&child) {
+                    found.push(child);
+                }
+            }
+        }
+        next += 1;
+    }
+    found
+}
+
+/// The first server of a data folder that is called so.
+pub(crate) fn server_of(data: &Path, name: &str) -> Option<i32> {
+    let is_named = |pid: &i32| {
+        let comm = fs::read_to_string(format!("/proc/{pid}/comm"));
+        comm.is_ok_and(|comm| comm.trim() == name)
+    };
+    servers_of(data).into_iter().find(is_named)
+}
+
 /// The most memory that a process has had at one time, in KiB.
 pub(crate) fn peak_kib(pid: i32) -> anyhow::Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;

@@ -18,6 +18,7 @@ use rustix::process::{Pid, Signal};
 use serde::Deserialize;
 
 use super::http::Api;
+use super::process::{server_of, servers_of};
 use super::{LOOK_EVERY, PATIENCE, TestResult};
 
 /// The program under test.
@@ -234,6 +235,14 @@ impl Up {
         Ok(rustix::process::kill_process(pid, signal)?)
     }
 
+    /// Kills one of its servers; the program starts it again.
+    pub(crate) fn kill_server(&self, name: &str) {
+        // It may be on its way up again after the last kill.
+        if let Some(pid) = server_of(&self.data(), name).and_then(Pid::from_raw) {
+            rustix::process::kill_process(pid, Signal::KILL).ok();
+        }
+    }
+
     /// Kills it as a crash would, and gives its folder back.
     pub(crate) fn kill(mut self) -> TestResult<Arc<Folder>> {
         self.child.kill()?;
@@ -257,9 +266,7 @@ impl Drop for Up {
             self.child.wait().ok();
             // Its servers end with it; the folder can only be removed when they have.
             let started = Instant::now();
-            while !super::process::servers_of(&self.data()).is_empty()
-                && started.elapsed() < PATIENCE
-            {
+            while !servers_of(&self.data()).is_empty() && started.elapsed() < PATIENCE {
                 std::thread::sleep(LOOK_EVERY);
             }
         }

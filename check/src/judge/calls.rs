@@ -4,7 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Finding, OWN, by_stream, position};
+use super::{Finding, LOST, OWN, by_stream, position};
 use crate::history::Op;
 use crate::{Call, Commit, History, Outcome};
 
@@ -59,7 +59,7 @@ fn of_commit(call: &Call, commit: Option<&Commit>) -> Option<Finding> {
         return None;
     };
     let Some(commit) = commit else {
-        return Some(Finding::of_call(call, "was acknowledged and is lost"));
+        return Some(Finding::of_call(call, LOST));
     };
     let names: Vec<_> = commit.events.iter().map(|event| &event.name).collect();
     let is_the_same = commit.stream == call.asked.stream

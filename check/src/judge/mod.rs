@@ -13,6 +13,9 @@ use crate::{Call, Commit, History, Message, Outcome};
 /// The principals as which the program itself acts: their commits have no call.
 pub const OWN: [&str; 2] = ["dispatcher", "reactor"];
 
+/// What is said of a call whose commit is missing.
+const LOST: &str = "was acknowledged and is lost";
+
 /// Something that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
@@ -79,6 +82,12 @@ pub fn job_ends(journal: &[Message]) -> std::collections::BTreeMap<String, usize
 }
 
 impl Finding {
+    /// Whether it is that something acknowledged is missing.
+    #[must_use]
+    pub fn is_loss(&self) -> bool {
+        self.what == LOST
+    }
+
     fn at(position: u64, what: impl Into<String>) -> Self {
         Self {
             place: Place::Position(position),

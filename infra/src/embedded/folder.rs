@@ -22,6 +22,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Account, Error};
+use crate::disk::FULL_BELOW_MIB;
 
 /// Where a cluster goes that cannot lie in the data folder.
 const ELSEWHERE: &str = "/var/lib/ledgerline";
@@ -31,9 +32,6 @@ const LOG_BYTES_MAX: u64 = 16 << 20;
 
 /// What initdb writes, with room for the first segments of the journal.
 const FREE_MB_NEW: u64 = 128;
-
-/// Less than this, and neither server gets through its own recovery.
-const FREE_MB_AGAIN: u64 = 16;
 
 /// A data folder this process holds the lock of. The kernel gives the lock back when the process
 /// ends, however it ends.
@@ -153,7 +151,7 @@ impl DataFolder {
     fn check_room(&self) -> Result<(), Error> {
         let cluster = self.postgres().join("data");
         let (folder, needed_mb) = if cluster.exists() {
-            (cluster, FREE_MB_AGAIN)
+            (cluster, FULL_BELOW_MIB)
         } else {
             (self.path.clone(), FREE_MB_NEW)
         };

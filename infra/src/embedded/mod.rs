@@ -8,7 +8,8 @@
 //! Invariants:
 //! - No server outlives the program, however the program ends (`shim.rs`).
 //! - One program a data folder (`folder.rs`); what an earlier one left is cleared (`leftover.rs`).
-//! - A server that ends by itself is started again on the same port (`supervise.rs`).
+//! - A server that ends by itself, or that a full disk has left unable to write, is started again on
+//!   the same port (`supervise.rs`).
 //! - Both listen on the loopback interface only, and take nobody without a password.
 //!
 //! Not here: migrations, streams, the file `endpoints.json`, and anything about servers that
@@ -150,7 +151,7 @@ pub struct Servers {
     stop: CancellationToken,
     keepers: JoinSet<()>,
     // Last, so that it is given back when nothing runs in the folder any more.
-    _folder: DataFolder,
+    folder: DataFolder,
 }
 
 /// Puts the journal of a data folder aside, under a name that ends with `suffix`, and removes the read
@@ -233,7 +234,7 @@ impl Servers {
             postgres: postgres_program,
             stop,
             keepers,
-            _folder: folder,
+            folder,
         })
     }
 
@@ -241,6 +242,18 @@ impl Servers {
     #[must_use]
     pub fn endpoints(&self) -> &Endpoints {
         &self.endpoints
+    }
+
+    /// Where NATS keeps its streams.
+    #[must_use]
+    pub fn nats_folder(&self) -> PathBuf {
+        self.folder.nats()
+    }
+
+    /// Where Postgres keeps its cluster.
+    #[must_use]
+    pub fn postgres_folder(&self) -> PathBuf {
+        self.folder.postgres()
     }
 
     /// The nats-server that was found and runs.

@@ -19,6 +19,7 @@ use rustix::process::Signal;
 use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpStream;
+use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
 use super::child::Launch;
@@ -26,7 +27,9 @@ use super::folder::{DataFolder, write_private};
 use super::secrets::Secrets;
 use super::shim::DeathSignal;
 use super::supervise::{Readiness, Server};
-use super::{Error, leftover};
+use super::{Error, NatsEndpoint, leftover};
+use crate::disk::FULL_BELOW_MIB;
+use crate::nats;
 
 /// The service's user in the account of the journal.
 pub(crate) const USER_LEDGER: &str = "ledgerline";
@@ -80,6 +83,12 @@ const STOP_SIGNALS: [(Signal, Duration); 2] = [
     (Signal::KILL, Duration::from_secs(5)),
 ];
 
+/// How nats-server 2.15 tells, in its health, of a stream that it could not write.
+const WRITE_ERROR: &str = "write error";
+
+/// How long the server may take to say how it is.
+const HEALTH_WITHIN: Duration = Duration::from_secs(2);
+
 /// How long the server's greeting may take once it has accepted the connection.
 const GREETING_WITHIN: Duration = Duration::from_secs(1);
 
@@ -89,6 +98,9 @@ pub(crate) struct Nats {
     launch: Launch,
     port: u16,
     name: String,
+    /// A user of the system account, with whom it is asked how it is.
+    system: String,
+    asking: OnceCell<async_nats::Client>,
 }
 
 impl Nats {
@@ -119,7 +131,25 @@ impl Nats {
             },
             port,
             name: secrets.nats_server_name.as_str().to_owned(),
+            system: NatsEndpoint {
+                address: format!("nats://127.0.0.1:{port}"),
+                user: USER_SYSTEM.to_owned(),
+                password: secrets.nats_system.as_str().to_owned(),
+            }
+            .url(),
+            asking: OnceCell::new(),
         })
+    }
+
+    /// What the server says is wrong with it, if anything, and if it answers.
+    async fn complaint(&self) -> Option<String> {
+        let connect = || nats::connect(&self.system, "ledgerline-keeper");
+        // One that does not answer now is asked again, or ends.
+        let client = self.asking.get_or_try_init(connect).await.ok()?;
+        let asked = client.request("$SYS.REQ.SERVER.PING.HEALTHZ", "".into());
+        let answer = timeout(HEALTH_WITHIN, asked).await.ok()?.ok()?;
+        let answer: Answer = serde_json::from_slice(&answer.payload).ok()?;
+        answer.data.error
     }
 }
 
@@ -144,6 +174,25 @@ impl Server for Nats {
             Readiness::NotYet
         })
     }
+
+    /// A stream that once could not be written is not written again until the server is started anew,
+    /// and whoever writes to it has no answer. A new start helps when there is room.
+    async fn ailment(&self) -> Option<String> {
+        let complaint = self.complaint().await?;
+        let free = crate::disk::free_mib(&self.launch.folder).ok()?;
+        (complaint.contains(WRITE_ERROR) && free >= FULL_BELOW_MIB).then_some(complaint)
+    }
+}
+
+/// What the server says of its health.
+#[derive(Deserialize)]
+struct Answer {
+    data: Condition,
+}
+
+#[derive(Deserialize)]
+struct Condition {
+    error: Option<String>,
 }
 
 #[derive(Deserialize)]

@@ -1,5 +1,5 @@
 //! Keeping one server running: waiting until it is ready, and starting it again when it ends by
-//! itself. Its port and data stay the same, so clients only have to reconnect.
+//! itself, or runs on with something that only a new start heals. Its port and data stay the same, so clients only have to reconnect.
 
 use std::time::Duration;
 
@@ -34,6 +34,9 @@ pub(crate) enum Readiness {
     NotYet,
 }
 
+/// How often a running server is asked whether it needs a new start.
+const AILMENT_POLL: Duration = Duration::from_secs(2);
+
 /// A server that can be kept running.
 pub(crate) trait Server: Send + Sync + 'static {
     /// How it is started.
@@ -44,6 +47,11 @@ pub(crate) trait Server: Send + Sync + 'static {
 
     /// Asks it. An error means that waiting is of no use.
     fn readiness(&self) -> impl Future<Output = Result<Readiness, Error>> + Send;
+
+    /// What is wrong with it, running as it is, that a new start now heals.
+    fn ailment(&self) -> impl Future<Output = Option<String>> + Send {
+        std::future::ready(None)
+    }
 
     /// Whether a failed start may go by itself in a moment.
     fn is_passing(&self, _log_tail: &str) -> bool {
@@ -107,6 +115,10 @@ pub(crate) async fn keep(
                 Ok(status) => tracing::error!(server = name, %status, "ended by itself; starting it again"),
                 Err(error) => tracing::error!(server = name, %error, "waiting for its end failed"),
             },
+            ailment = until_it_ails(&server) => {
+                tracing::error!(server = name, ailment, "does not get over it; starting it again");
+                running.stop(server.stop_signals()).await;
+            }
         }
         if started.elapsed() > STEADY_AFTER {
             pause = RESTART_PAUSE_MIN;
@@ -118,6 +130,15 @@ pub(crate) async fn keep(
             again = again => running = again,
         }
         tracing::info!(server = name, "is ready again");
+    }
+}
+
+async fn until_it_ails(server: &impl Server) -> String {
+    loop {
+        sleep(AILMENT_POLL).await;
+        if let Some(ailment) = server.ailment().await {
+            return ailment;
+        }
     }
 }
 
