@@ -55,8 +55,9 @@ async fn twenty_kills_lose_nothing_acknowledged_and_leave_nothing_that_nobody_as
     let between = cut_behind_the_append(&up, &load).await?;
     say(&format!(
         "{KILLS} kills, {hit} of them with calls in flight ({cut} in all), {between} calls cut between \
-         append and answer; {} calls",
-        load.recorder.history().calls.len()
+         append and answer; {} calls, {} commands acknowledged",
+        load.recorder.history().calls.len(),
+        load.acknowledged.load(Ordering::SeqCst)
     ));
     assert!(hit > 0, "no kill hit a call: the test has shown nothing");
     check(&up, &load.recorder).await
