@@ -4,7 +4,7 @@
 //! - [`servers`]: the cluster, with the configuration of `docs/guides/production.md`.
 //! - [`network`]: network namespaces, where they can be made, to cut a server off.
 //! - [`house`]: the cluster with a Postgres and processes of the service.
-//! - [`leader`], [`partition`]: what is done to it.
+//! - [`freshness`], [`leader`], [`partition`]: what is done with it, and to it.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -17,6 +17,7 @@ mod load;
 #[path = "../faults/record.rs"]
 mod record;
 
+mod freshness;
 mod house;
 mod leader;
 mod network;
