@@ -114,7 +114,7 @@ impl Addresses {
                 .unwrap_or_else(|| settings.nats.clone()),
             sync,
             database: settings.database.clone(),
-            replicas: Some(usize::from(settings.replicas)),
+            replicas: settings.replicas.map(usize::from),
         })
     }
 }

@@ -115,9 +115,10 @@ pub struct ServeSettings {
         env = "LEDGERLINE_KEYS"
     )]
     pub keys: PathBuf,
-    /// Copies of each stream: 1, or 3 in a cluster that is to survive the loss of a disk
-    #[arg(long, value_name = "COUNT", default_value = "1", value_parser = clap::value_parser!(u8).range(1..=5), env = "LEDGERLINE_REPLICAS")]
-    pub replicas: u8,
+    /// Copies of each stream: 3 in a cluster that is to survive the loss of a disk. Without it streams that are
+    /// there keep what they have, and new ones have 1
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u8).range(1..=5), env = "LEDGERLINE_REPLICAS")]
+    pub replicas: Option<u8>,
 }
 
 /// A part of the service that a process may run alone.

@@ -46,8 +46,9 @@ async fn kills_lose_nothing_acknowledged_and_leave_nothing_that_nobody_asked_for
     let between = cut_behind_the_append(&up, &load).await?;
     say(&format!(
         "{kills} kills, {hit} of them with calls in flight ({cut} in all), {between} calls cut between \
-         append and answer; {} calls",
-        load.recorder.history().calls.len()
+         append and answer; {} calls, {} commands acknowledged",
+        load.recorder.history().calls.len(),
+        load.acknowledged.load(Ordering::SeqCst)
     ));
     assert!(hit > 0, "no kill hit a call: the test has shown nothing");
     check(&up, &load.recorder).await?;

@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 use crate::feed_checker::feed_findings;
 use crate::record::{self, Recorder, outcome};
 use crate::support::http::{Answer, any_body};
-use crate::support::{Api, Dice, TestResult, Up, fresh_id, nats, now, until};
+use crate::support::service::Service;
+use crate::support::{Api, Dice, TestResult, fresh_id, nats, now, until};
 
 /// How long a client waits for one answer before it counts as lost.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
@@ -32,6 +33,8 @@ pub(crate) struct Load {
     pub(crate) in_flight: AtomicUsize,
     /// Calls that have their outcome.
     pub(crate) resolved: AtomicU64,
+    /// Those of them that were acknowledged: their commit stands.
+    pub(crate) acknowledged: AtomicU64,
     /// Answers that never came: of which call, and when it was given up.
     pub(crate) lost: Mutex<Vec<(String, Timestamp)>>,
     /// How often each reason was given why a call cannot be answered now.
@@ -47,6 +50,7 @@ impl Load {
             stop: AtomicBool::new(false),
             in_flight: AtomicUsize::new(0),
             resolved: AtomicU64::new(0),
+            acknowledged: AtomicU64::new(0),
             lost: Mutex::default(),
             reasons: Mutex::default(),
             base: Mutex::new(base.to_owned()),
@@ -95,6 +99,9 @@ impl Load {
             let began = self.recorder.now();
             let outcome = self.resolve(&api, &path, &body, &key).await?;
             self.resolved.fetch_add(1, Ordering::SeqCst);
+            if matches!(outcome, Outcome::Done { .. }) {
+                self.acknowledged.fetch_add(1, Ordering::SeqCst);
+            }
             let seen = match &outcome {
                 Outcome::Done { position, .. } if calls % 10 == 0 => Some(*position),
                 _ => None,
@@ -215,9 +222,12 @@ fn with_id(mut body: Value, id: &str) -> Value {
 }
 
 /// How many answers were lost behind their commit: the kill came between append and answer.
-pub(crate) async fn cut_behind_the_append(up: &Up, load: &Load) -> TestResult<usize> {
+pub(crate) async fn cut_behind_the_append(
+    service: &impl Service,
+    load: &Load,
+) -> TestResult<usize> {
     let calls = load.recorder.history().calls;
-    let stored = nats::read_all(&up.endpoints.nats, "JOURNAL").await?;
+    let stored = nats::read_all(service.nats(), "JOURNAL").await?;
     let mut committed = HashMap::new();
     for commit in &stored {
         let at: Timestamp = commit.json()?["at"].as_str().unwrap_or_default().parse()?;
@@ -248,12 +258,12 @@ pub(crate) async fn cut_behind_the_append(up: &Up, load: &Load) -> TestResult<us
 }
 
 /// Compares everything that the clients were told with the journal, the feed and the read models.
-pub(crate) async fn check(up: &Up, recorder: &Recorder) -> TestResult {
-    let messages = recorder.judge(up).await?;
+pub(crate) async fn check(service: &impl Service, recorder: &Recorder) -> TestResult {
+    let messages = recorder.judge(service).await?;
     let journal = messages.iter().map(Commit::of);
     let journal = journal.collect::<TestResult<Vec<_>>>()?;
     let head = journal.last().map_or(0, |entry| entry.position);
-    let api = up.api("default", "admin")?;
+    let api = service.client("default", "admin")?;
     let ends = journal
         .last()
         .map(|entry| format!("{head}.{}", entry.events.len() - 1));
@@ -263,10 +273,10 @@ pub(crate) async fn check(up: &Up, recorder: &Recorder) -> TestResult {
         Ok(there.then_some(()))
     })
     .await?;
-    let feed = nats::read_all(&up.endpoints.nats_feed, "FEED")
+    let feed = nats::read_all(service.nats_feed(), "FEED")
         .await
         .context("read the feed")?;
     let found = feed_findings(&journal, &feed);
     anyhow::ensure!(found.is_empty(), "{found:#?}");
-    up.verify()
+    service.verified()
 }

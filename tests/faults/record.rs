@@ -10,9 +10,10 @@ use std::time::Instant;
 use ledgerline_check::history::{Asked, Op};
 use ledgerline_check::{Call, Finding, History, Message, Outcome, journal, judge};
 
+use crate::support::TestResult;
 use crate::support::http::Answer;
 use crate::support::nats::{self, Stored};
-use crate::support::{TestResult, Up};
+use crate::support::service::Service;
 
 /// How many findings are shown; all of them can be had again from the saved files.
 const SHOWN_MAX: usize = 5;
@@ -57,14 +58,14 @@ impl Recorder {
     }
 
     /// Fails where anything is wrong, and then saves what it was judged by.
-    pub(crate) async fn judge(&self, up: &Up) -> TestResult<Vec<Message>> {
-        let messages = stored(up).await?;
+    pub(crate) async fn judge(&self, service: &impl Service) -> TestResult<Vec<Message>> {
+        let messages = stored(service).await?;
         let history = self.history();
         let findings = judge::judge(&history, &messages);
         if findings.is_empty() {
             return Ok(messages);
         }
-        let folder = std::env::temp_dir().join(format!("ledgerline-history-{}", up.pid()));
+        let folder = std::env::temp_dir().join(format!("ledgerline-history-{}", service.name()));
         std::fs::create_dir_all(&folder)?;
         let file = |name: &str| TestResult::Ok(BufWriter::new(File::create(folder.join(name))?));
         history.write(file("history.ndjson")?)?;
@@ -84,8 +85,8 @@ impl Recorder {
 }
 
 /// The raw journal.
-pub(crate) async fn stored(up: &Up) -> TestResult<Vec<Message>> {
-    let stored = nats::read_all(&up.endpoints.nats, "JOURNAL").await?;
+pub(crate) async fn stored(service: &impl Service) -> TestResult<Vec<Message>> {
+    let stored = nats::read_all(service.nats(), "JOURNAL").await?;
     Ok(stored.into_iter().map(message).collect())
 }
 

@@ -3,6 +3,8 @@
 //!
 //! - [`program`], [`serve`]: `ledgerline up`, `ledgerline serve` and the other subcommands as child
 //!   processes.
+//! - [`service`]: what a judge asks of a running service, however it was started.
+//! - [`postgres`]: a Postgres for a `serve` without an `up`.
 //! - [`batches`]: batches of jobs, and a worker for them.
 //! - [`http`], [`sse`], [`socket`]: a client of the API. [`nats`]: the streams as a plain client reads them.
 //! - [`process`]: processes of a data folder, and the memory of one. [`disk`]: a disk of a test's own.
@@ -18,9 +20,11 @@ pub(crate) mod batches;
 pub(crate) mod disk;
 pub(crate) mod http;
 pub(crate) mod nats;
+pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod program;
 pub(crate) mod serve;
+pub(crate) mod service;
 pub(crate) mod socket;
 pub(crate) mod sse;
 

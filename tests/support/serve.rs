@@ -1,4 +1,4 @@
-//! `ledgerline serve` as a child process, on the servers of an `up`.
+//! `ledgerline serve` as a child process, on the servers of an `up` or on others.
 
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
@@ -6,10 +6,10 @@ use std::time::Instant;
 use anyhow::Context as _;
 use rustix::process::{Pid, Signal};
 
-use super::program::{PROGRAM, log_file};
+use super::program::{Endpoints, Folder, PROGRAM, log_file};
 use super::{LOOK_EVERY, PATIENCE, TestResult, Up};
 
-/// Another process on the servers of an `up`, killed with the test.
+/// A process of the service, killed with the test.
 pub(crate) struct Serve {
     child: Child,
     log: std::path::PathBuf,
@@ -19,22 +19,36 @@ pub(crate) struct Serve {
 impl Serve {
     /// Starts it with `roles`, with commas between them, of which one is `api`; its log is `name`'s.
     pub(crate) fn beside(up: &Up, name: &str, roles: &str) -> TestResult<Self> {
-        let endpoints = &up.endpoints;
-        let folder = up.folder();
+        let Endpoints {
+            nats,
+            nats_feed,
+            nats_system,
+            postgres,
+            ..
+        } = &up.endpoints;
+        let arguments = [
+            ["--roles", roles],
+            ["--nats", nats],
+            ["--nats-feed", nats_feed],
+            ["--nats-system", nats_system],
+            ["--database", postgres],
+        ];
+        Self::start(&up.folder(), name, arguments.as_flattened())
+    }
+
+    /// Starts it with `arguments` and the keys of `folder`; it has the role `api`, and its log is `name`'s.
+    pub(crate) fn start(folder: &Folder, name: &str, arguments: &[&str]) -> TestResult<Self> {
         let out_file = format!("{name}.out");
-        let out = log_file(&folder, &out_file)?;
+        let out = log_file(folder, &out_file)?;
         let log_name = format!("{name}.log");
         let child = Command::new(PROGRAM)
-            .args(["serve", "--roles", roles, "--listen", "127.0.0.1:0"])
-            .args(["--nats", &endpoints.nats])
-            .args(["--nats-feed", &endpoints.nats_feed])
-            .args(["--nats-system", &endpoints.nats_system])
-            .args(["--database", &endpoints.postgres])
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .args(arguments)
             .args(["--log-format", "json", "--keys"])
-            .arg(up.data().join("keys"))
+            .arg(folder.data().join("keys"))
             .stdin(Stdio::null())
             .stdout(out)
-            .stderr(log_file(&folder, &log_name)?)
+            .stderr(log_file(folder, &log_name)?)
             .spawn()?;
         let mut serve = Self {
             child,

@@ -9,7 +9,7 @@
 //! - [`sabotage`]: what is broken on purpose, to show that the judge would see it.
 //!
 //! One thread and one paused clock run a seed, and every choice is a number of one generator: how long a message
-//! is under way decides who is first. `LEDGERLINE_SEEDS` says how many seeds are run, `LEDGERLINE_SEED` which one
+//! is under way decides who is first. `LEDGERLINE_SEEDS` says how many seeds are run, `LEDGERLINE_SIMULATED_SEED` which one
 //! alone; a seed that fails prints itself and what struck.
 //!
 //! Not here: power cuts, real servers and the read models' tables, which the fault tests of the program have; the
@@ -38,7 +38,7 @@ const FOUND_WITHIN: u64 = 150;
 
 #[test]
 fn every_promise_is_kept_whatever_the_seed() {
-    let seeds = match number("LEDGERLINE_SEED") {
+    let seeds = match number("LEDGERLINE_SIMULATED_SEED") {
         Some(seed) => seed..=seed,
         None => 1..=number("LEDGERLINE_SEEDS").unwrap_or(SEEDS),
     };
@@ -96,7 +96,7 @@ fn first_failure(next: &AtomicU64, last: u64) -> Option<(u64, Outcome)> {
 
 /// What has to be known of a seed that failed.
 fn told(seed: u64, outcome: &Outcome) -> String {
-    let mut text = format!("LEDGERLINE_SEED={seed} fails\n");
+    let mut text = format!("LEDGERLINE_SIMULATED_SEED={seed} fails\n");
     for fault in &outcome.faults {
         writeln!(text, "  wrong: {fault}").expect("memory takes all");
     }

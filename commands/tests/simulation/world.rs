@@ -202,7 +202,7 @@ impl World {
                 let mut table = locked(&self.table);
                 // Somebody else may have read on meanwhile.
                 if commit.position == table.head().next() {
-                    table.push(commit);
+                    table.push(Arc::unwrap_or_clone(commit));
                 }
             }
         }

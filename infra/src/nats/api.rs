@@ -6,13 +6,16 @@ use async_nats::{Client, Request, RequestErrorKind};
 use commands::ReadError;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// How long JetStream may take to answer. Longer than a leader's election on a busy cluster.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The code for a stream that does not exist.
 pub(super) const STREAM_NOT_FOUND: u64 = 10_059;
+
+/// The code for a message that does not exist.
+const MESSAGE_NOT_FOUND: u64 = 10_037;
 
 /// Why JetStream did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -117,6 +120,24 @@ pub(super) async fn state(client: &Client, stream: &str) -> Result<State, ApiErr
     }
     let info: Info = ask(client, &format!("STREAM.INFO.{stream}"), None).await?;
     Ok(info.state)
+}
+
+/// Where the stream's leader has the last message on `subject`; 0 where it has none.
+pub(super) async fn last_on(client: &Client, stream: &str, subject: &str) -> Result<u64, ApiError> {
+    #[derive(Deserialize)]
+    struct Got {
+        message: Last,
+    }
+    #[derive(Deserialize)]
+    struct Last {
+        seq: u64,
+    }
+    let body = json!({"last_by_subj": subject});
+    match ask::<Got>(client, &format!("STREAM.MSG.GET.{stream}"), Some(&body)).await {
+        Ok(got) => Ok(got.message.seq),
+        Err(error) if error.is(MESSAGE_NOT_FOUND) => Ok(0),
+        Err(error) => Err(error),
+    }
 }
 
 impl From<ApiError> for ReadError {

@@ -95,7 +95,10 @@ impl<M: ReadModel> Runner<M> {
 }
 
 fn check<M: ReadModel>(commits: &[Commit], steps: &[Step]) {
-    let entries = commits.iter().cloned().map(Entry::Commit);
+    let entries = commits
+        .iter()
+        .cloned()
+        .map(|commit| Entry::Commit(commit.into()));
     let journal: Vec<_> = entries
         .map(|entry| Facts::decode(entry, &[M::READS]))
         .collect();

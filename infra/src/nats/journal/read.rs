@@ -1,6 +1,7 @@
 //! Reading: one stream by direct get, and everything in order.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_nats::Client;
 use commands::ReadError;
@@ -9,9 +10,28 @@ use futures_util::stream::{self, BoxStream, StreamExt};
 
 use super::{Settings, message};
 use crate::nats::ordered::{Delivered, Ordered};
-use crate::nats::{direct, subjects};
+use crate::nats::{api, direct, subjects};
+
+/// How often a replica is asked again that has not yet what the leader has, and how long after each time:
+/// five seconds in all. One that follows is milliseconds behind.
+const CATCH_UPS_MAX: u32 = 1_000;
+const CATCH_UP_AFTER: Duration = Duration::from_millis(5);
+
+#[derive(Debug, thiserror::Error)]
+#[error("replicas do not catch up with the leader")]
+struct Behind;
+
+/// Where reading one stream goes on.
+struct Next {
+    after: Position,
+    /// How often in a row replicas were behind the leader.
+    catch_ups: u32,
+}
 
 /// The commits of one stream behind `after`.
+///
+/// Any replica answers a direct get. Whoever reads here is about to decide, so the end is the leader's
+/// end: a refusal on what a follower has would deny what was acknowledged a moment ago.
 pub(super) fn one<'a>(
     client: &'a Client,
     settings: &'a Settings,
@@ -19,24 +39,57 @@ pub(super) fn one<'a>(
     after: Position,
 ) -> BoxStream<'a, Result<Commit, ReadError>> {
     let subject = subjects::of_stream(&settings.prefix, stream);
-    let batches = stream::unfold((subject, Some(after)), async |(subject, after)| {
-        let after = after?;
-        let batch = direct::batch(client, &settings.stream, after.0, &subject).await;
+    let begin = Next {
+        after,
+        catch_ups: 0,
+    };
+    let batches = stream::unfold((subject, Some(begin)), async |(subject, next)| {
+        let next = next?;
+        let batch = direct::batch(client, &settings.stream, next.after.0, &subject).await;
         let (commits, next) = match batch {
             Ok(batch) => {
-                let last = batch
-                    .messages
-                    .last()
-                    .map(|stored| Position(stored.sequence));
-                let next = last.filter(|_| !batch.is_last);
                 let commits = batch.messages.iter().map(|stored| decode(settings, stored));
-                (commits.collect(), next)
+                let mut commits: Vec<_> = commits.collect();
+                let next = behind(client, settings, &subject, &batch, &next).await;
+                let next = next.unwrap_or_else(|error| {
+                    commits.push(Err(error));
+                    None
+                });
+                (commits, next)
             }
             Err(error) => (vec![Err(ReadError::Unavailable(error.into()))], None),
         };
         Some((stream::iter(commits), (subject, next)))
     });
     batches.flatten().boxed()
+}
+
+/// Where to read on behind `batch`, if anything is left there.
+async fn behind(
+    client: &Client,
+    settings: &Settings,
+    subject: &str,
+    batch: &direct::Batch,
+    asked: &Next,
+) -> Result<Option<Next>, ReadError> {
+    let last = batch.messages.last().map(|last| Position(last.sequence));
+    let after = last.unwrap_or(asked.after);
+    if !batch.is_last {
+        return Ok(last.map(|after| Next {
+            after,
+            catch_ups: 0,
+        }));
+    }
+    let is_replicated = settings.replicas.is_some_and(|replicas| replicas > 1);
+    if !is_replicated || api::last_on(client, &settings.stream, subject).await? <= after.0 {
+        return Ok(None);
+    }
+    if asked.catch_ups == CATCH_UPS_MAX {
+        return Err(ReadError::Unavailable(Behind.into()));
+    }
+    tokio::time::sleep(CATCH_UP_AFTER).await;
+    let catch_ups = asked.catch_ups + 1;
+    Ok(Some(Next { after, catch_ups }))
 }
 
 fn decode(settings: &Settings, stored: &direct::Stored) -> Result<Commit, ReadError> {

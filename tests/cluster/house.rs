@@ -1,0 +1,202 @@
+//! The cluster with a Postgres and keys, on which processes of the service run as in production.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use domain::Token;
+use ledgerline_check::{Call, Outcome};
+use serde_json::json;
+
+use crate::network::Network;
+use crate::record::{self, Recorder};
+use crate::servers::{FEED, LEDGER, SYSTEM, Servers};
+use crate::support::postgres::Postgres;
+use crate::support::program::{Folder, run, text};
+use crate::support::serve::Serve;
+use crate::support::service::Service;
+use crate::support::{Api, TestResult, until};
+
+/// What the service needs, and its first process.
+pub(crate) struct House {
+    // In the order in which they end: the processes first.
+    pub(crate) first: Serve,
+    pub(crate) servers: Servers,
+    postgres: Postgres,
+    folder: Arc<Folder>,
+    one: (String, String),
+}
+
+impl House {
+    /// Starts everything; the first process has every role, and knows the servers `members`.
+    pub(crate) async fn start(
+        name: &str,
+        network: Option<Network>,
+        members: &[usize],
+    ) -> TestResult<Self> {
+        let folder = Folder::new(name)?;
+        let servers = Servers::start(Arc::clone(&folder), network).await?;
+        let postgres = Postgres::start(name).await?;
+        let key = Token::new("first").context("a token")?;
+        infra::keys::ensure(&folder.data().join("keys"), &key)?;
+        let migrated = run(&folder.data(), &["migrate", "--database", &postgres.url()])?;
+        let said = || text(&migrated.stderr);
+        anyhow::ensure!(migrated.status.success(), "migrate: {}", said());
+        let one = (servers.url(LEDGER, &[0]), servers.url(FEED, &[0]));
+        let roles = "api,projector,reactor";
+        let first = process(&folder, &servers, &postgres, "first", roles, members)?;
+        Ok(Self {
+            first,
+            servers,
+            postgres,
+            folder,
+            one,
+        })
+    }
+
+    /// Another process, which knows the servers `members`.
+    pub(crate) fn process(&self, name: &str, roles: &str, members: &[usize]) -> TestResult<Serve> {
+        let Self {
+            folder,
+            servers,
+            postgres,
+            ..
+        } = self;
+        process(folder, servers, postgres, name, roles, members)
+    }
+
+    /// Waits until everything that follows the journal has come behind a job that is enqueued now: the
+    /// read side, the feed, and the dispatcher, which hands the job out.
+    pub(crate) async fn follows(&self, recorder: &Recorder, key: &str) -> TestResult {
+        let api = self.client("default", "admin")?;
+        let began = recorder.now();
+        let body = json!({"queue": key, "kind": "noop"});
+        let headers = [("Idempotency-Key", key)];
+        let (id, position) = until("a job is enqueued", async || {
+            let sent = api.post_with("/v1/jobs", &body, &headers);
+            let Ok(answer) = sent.await else {
+                return Ok(None);
+            };
+            let outcome = record::outcome(&answer)?;
+            let Outcome::Done { position, .. } = outcome else {
+                return Ok(None);
+            };
+            let id = answer.receipt()?.id;
+            recorder.add(record::write("admin", "job", &id, key), began, outcome);
+            Ok(Some((id, position)))
+        })
+        .await?;
+        until("the read side and the feed follow", async || {
+            let Ok(answer) = api.get("/v1/positions").await else {
+                return Ok(None);
+            };
+            if answer.status != 200 {
+                return Ok(None);
+            }
+            let positions = answer.json()?;
+            let feed = positions["feed"].as_str().unwrap_or_default();
+            let feed = feed.split('.').next().and_then(|feed| feed.parse().ok());
+            let there = positions["read_side"].as_u64() >= Some(position) && feed >= Some(position);
+            Ok(there.then_some(()))
+        })
+        .await?;
+        let claim =
+            json!({"queues": [key], "worker": "w", "jobs_max": 1, "lease_s": 300, "wait_ms": 500});
+        until("the dispatcher hands the job out", async || {
+            let answer = api.post("/v1/jobs/claim", &claim).await?;
+            if answer.status == 503 {
+                return Ok(None);
+            }
+            let claimed = answer.is(200).json()?;
+            Ok((claimed["jobs"][0]["id"] == json!(id)).then_some(()))
+        })
+        .await
+    }
+}
+
+impl Service for House {
+    /// One server that has come back has what all have.
+    fn nats(&self) -> &str {
+        &self.one.0
+    }
+
+    fn nats_feed(&self) -> &str {
+        &self.one.1
+    }
+
+    fn client(&self, tenant: &str, roles: &str) -> TestResult<Api> {
+        let data = self.folder.data();
+        let whom = ["token", "--subject", "tester", "--tenant", tenant];
+        let token = run(&data, &[&whom[..], &["--role", roles]].concat())?;
+        anyhow::ensure!(token.status.success(), "no token: {}", text(&token.stderr));
+        Api::new(&self.first.base, text(&token.stdout).trim())
+    }
+
+    fn verified(&self) -> TestResult {
+        let (data, database) = (self.folder.data(), self.postgres.url());
+        let servers = ["--nats", &self.one.0, "--database", &database];
+        let verified = run(&data, &[&["verify"], &servers[..]].concat())?;
+        let said = || format!("{}{}", text(&verified.stdout), text(&verified.stderr));
+        anyhow::ensure!(verified.status.code() == Some(0), "verify: {}", said());
+        Ok(())
+    }
+
+    fn name(&self) -> String {
+        format!("cluster-{}", std::process::id())
+    }
+}
+
+fn process(
+    folder: &Folder,
+    servers: &Servers,
+    postgres: &Postgres,
+    name: &str,
+    roles: &str,
+    members: &[usize],
+) -> TestResult<Serve> {
+    let arguments = [
+        ["--roles", roles],
+        ["--nats", &servers.url(LEDGER, members)],
+        ["--nats-feed", &servers.url(FEED, members)],
+        ["--nats-system", &servers.url(SYSTEM, members)],
+        ["--database", &postgres.url()],
+        ["--replicas", "3"],
+    ];
+    Serve::start(folder, name, arguments.as_flattened())
+}
+
+/// How often a test does what `variable` may ask more of.
+pub(crate) fn times(variable: &str, default: usize) -> usize {
+    let asked = std::env::var(variable).ok();
+    asked
+        .and_then(|asked| asked.parse().ok())
+        .unwrap_or(default)
+}
+
+/// From each of `faults` on, the longest time in which nothing was acknowledged, up to the next fault.
+pub(crate) fn pauses(calls: &[Call], faults: &[u64]) -> Vec<Duration> {
+    let mut acknowledged: Vec<u64> = calls
+        .iter()
+        .filter(|call| matches!(call.outcome, Outcome::Done { .. }))
+        .filter_map(|call| call.ended)
+        .collect();
+    acknowledged.sort_unstable();
+    let ends = faults.iter().skip(1).copied().chain([u64::MAX]);
+    let pauses = faults.iter().zip(ends).map(|(fault, end)| {
+        let within = acknowledged.iter().filter(|at| (*fault..end).contains(at));
+        let all: Vec<u64> = std::iter::once(fault).chain(within).copied().collect();
+        let pauses = all.windows(2).map(|pair| pair[1] - pair[0]);
+        Duration::from_nanos(pauses.max().unwrap_or_default())
+    });
+    pauses.collect()
+}
+
+/// The least, the median and the most of some times.
+pub(crate) fn spread(mut times: Vec<Duration>) -> String {
+    times.sort_unstable();
+    let (Some(least), Some(most)) = (times.first(), times.last()) else {
+        return "none".to_owned();
+    };
+    let median = times[times.len() / 2];
+    format!("{least:.1?} / {median:.1?} / {most:.1?} (least / median / most)")
+}
