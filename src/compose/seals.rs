@@ -24,7 +24,7 @@ pub const DATA_FILES: &str = "seals";
 #[command(next_help_heading = "Seals")]
 pub struct SealArgs {
     /// Commits of one seal
-    #[arg(long, value_name = "COUNT", default_value = "1000", value_parser = clap::value_parser!(u64).range(1..=COMMITS_MAX as u64), env = "LEDGERLINE_SEAL_COMMITS")]
+    #[arg(long, value_name = "COUNT", default_value = "10000", value_parser = clap::value_parser!(u64).range(1..=COMMITS_MAX as u64), env = "LEDGERLINE_SEAL_COMMITS")]
     pub seal_commits: u64,
     /// How long a commit waits for its seal, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = clap::value_parser!(u64).range(1..=86_400), env = "LEDGERLINE_SEAL_WAIT")]
