@@ -5,7 +5,7 @@
 //!
 //! - [`journal`]: the messages of the journal as they are stored, and the commits in them.
 //! - [`history`]: what clients write down, one line before and one after each call.
-//! - [`judge`]: everything that is wrong, each with what and where.
+//! - [`mod@judge`]: everything that is wrong, each with what and where.
 //!
 //! Deliberately absent: the read models. `ledgerline verify` folds the journal and compares every row.
 
@@ -15,4 +15,4 @@ pub mod judge;
 
 pub use history::{Call, History, Outcome};
 pub use journal::{Commit, Message};
-pub use judge::{Finding, judge};
+pub use judge::Finding;
