@@ -45,3 +45,41 @@ impl Changes {
         self.0.0.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_that_would_be_longer_than_a_result_may_be_replace_it() {
+        let list = |text: &str| vec![serde_json::Value::from(text); 20_000].into();
+        let (previous, result) = (list("a"), list("b"));
+        let changes = Changes::between(&previous, &result);
+        assert!(serde_json::to_string(&changes).expect("JSON").len() < Json::BYTES_MAX);
+        assert_eq!(changes.apply(&previous), result);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn changes_make_the_result_from_what_was_before(one in any_json(), other in any_json()) {
+            let changes = Changes::between(&one, &other);
+            proptest::prop_assert_eq!(changes.apply(&one), other);
+        }
+    }
+
+    fn any_json() -> impl proptest::strategy::Strategy<Value = serde_json::Value> {
+        use proptest::prelude::*;
+        let leaf = prop_oneof![
+            Just(serde_json::Value::Null),
+            any::<i64>().prop_map(Into::into),
+            "[a-c~/ ]{0,3}".prop_map(Into::into),
+        ];
+        leaf.prop_recursive(3, 24, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Into::into),
+                prop::collection::btree_map("[a-c~/]{0,2}", inner, 0..4)
+                    .prop_map(|fields| fields.into_iter().collect()),
+            ]
+        })
+    }
+}
