@@ -188,6 +188,20 @@ pub(crate) struct Sorting {
     pub(crate) tie: &'static str,
 }
 
+/// The one row that `query` finds, or none.
+pub(crate) async fn one<R: Row>(
+    mut look: Look,
+    query: &mut QueryBuilder<Postgres>,
+) -> Result<Found<R>, QueryError> {
+    let row = query
+        .build()
+        .fetch_optional(look.connection().await?)
+        .await?;
+    let item = row.as_ref().map(R::read).transpose()?;
+    let position = look.end();
+    Ok(Found { item, position })
+}
+
 /// Runs the list `select … where …` that `query` begins, sorted and cut to the page.
 pub(crate) async fn page<T: Row>(
     mut look: Look,

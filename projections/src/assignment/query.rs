@@ -11,9 +11,9 @@ use uuid::Uuid;
 use super::AssignmentRow;
 use super::row::TABLE;
 use crate::cursor::{Order, Tie, Value};
-use crate::model::Row;
 use crate::query::{
-    Found, Page, Paging, QueryError, Reader, Sorting, UnknownSort, compared, equal, labelled, page,
+    Found, Page, Paging, QueryError, Reader, Sorting, UnknownSort, compared, equal, labelled, one,
+    page,
 };
 
 /// Which assignments are wanted: those that fit everything given. Texts may be anything at all.
@@ -186,19 +186,13 @@ pub async fn get(
     tenant: &Tenant,
     id: Uuid,
 ) -> Result<Found<AssignmentRow>, QueryError> {
-    let mut look = reader.look(tenant, TABLE.name).await?;
+    let look = reader.look(tenant, TABLE.name).await?;
     let filter = Filter {
         id: Some(id),
         ..Filter::default()
     };
     let mut query = filter.select(tenant, &TABLE.column_names());
-    let row = query
-        .build()
-        .fetch_optional(look.connection().await?)
-        .await?;
-    let item = row.as_ref().map(AssignmentRow::read).transpose()?;
-    let position = look.end();
-    Ok(Found { item, position })
+    one(look, &mut query).await
 }
 
 impl Filter {

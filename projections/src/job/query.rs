@@ -11,10 +11,9 @@ use uuid::Uuid;
 use super::JobRow;
 use super::row::{TABLE, rank};
 use crate::cursor::{Order, Tie, Value};
-use crate::model::Row;
 use crate::query::{
     Found, LATEST, Page, Paging, QueryError, Reader, Sorting, UnknownSort, compared, equal,
-    labelled, page,
+    labelled, one, page,
 };
 
 /// Which jobs are wanted: those that fit everything given. Texts may be anything at all.
@@ -156,19 +155,13 @@ pub async fn list(
 /// # Errors
 /// When the database does not answer.
 pub async fn get(reader: &Reader, tenant: &Tenant, id: Uuid) -> Result<Found<JobRow>, QueryError> {
-    let mut look = reader.look(tenant, TABLE.name).await?;
+    let look = reader.look(tenant, TABLE.name).await?;
     let filter = Filter {
         id: Some(id),
         ..Filter::default()
     };
     let mut query = filter.select(tenant, &TABLE.column_names());
-    let row = query
-        .build()
-        .fetch_optional(look.connection().await?)
-        .await?;
-    let item = row.as_ref().map(JobRow::read).transpose()?;
-    let position = look.end();
-    Ok(Found { item, position })
+    one(look, &mut query).await
 }
 
 impl Filter {
