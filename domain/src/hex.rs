@@ -15,12 +15,24 @@ pub struct Sha256(pub [u8; 32]);
 #[serde(try_from = "String", into = "String")]
 pub struct Signature(pub [u8; 64]);
 
+/// Writes `bytes` into `digits`, which has room for two a byte. Every commit has several of them, and
+/// formatting one byte after the other cost a fiftieth of the program's work.
+pub(crate) fn written<'a>(bytes: &[u8], digits: &'a mut [u8]) -> &'a str {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (byte, pair) in bytes.iter().zip(digits.chunks_exact_mut(2)) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 0xf)];
+    }
+    std::str::from_utf8(digits).expect("digits are ASCII")
+}
+
 /// Gives a tuple of bytes its text and its JSON.
 macro_rules! hexadecimal {
     ($type:ident, $bytes:literal) => {
         impl std::fmt::Display for $type {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+                let mut digits = [0; 2 * $bytes];
+                f.write_str($crate::hex::written(&self.0, &mut digits))
             }
         }
 

@@ -7,12 +7,13 @@
 //! Order and exactly-once come from one number: each message says which sequence it expects the stream
 //! to end at, counted on from what the last message was. So many can be under way at once, a second
 //! publisher is refused from its first message on, and what was lost in the middle lets nothing behind
-//! it through.
+//! it through. For the same reason one acknowledgement speaks for every message before it.
 
 mod cloud_event;
 mod replays;
 mod subscribe;
 
+use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -35,8 +36,13 @@ pub use replays::NatsReplays;
 /// How long JetStream may take to acknowledge one message.
 const ACK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Messages under way at once: enough to hide the way to the server, and little to send again.
-const IN_FLIGHT_MAX: usize = 1_000;
+/// How many messages one acknowledgement speaks for: an acknowledgement a message costs server and
+/// client half as much again as the message.
+const ACK_EVERY: usize = 500;
+
+/// Acknowledgements under way at once: enough messages to hide the way to the server, and fewer than
+/// the 10,000 that it lets wait for one stream.
+const ACKS_MAX: usize = 4;
 
 /// The sequence keeps duplicates away, so JetStream need not remember ids; a feed that is purged to be
 /// filled again must not be taken for duplicates of itself.
@@ -76,6 +82,8 @@ enum Cause {
     Duplicate(EventPosition),
     #[error("JetStream refused: {description} (code `{code}`)")]
     Refused { code: u64, description: String },
+    #[error("JetStream did not store an event between the first that was sent and `{0}`")]
+    NotStored(EventPosition),
     #[error("last message, at `{0}`, is no event")]
     NoEvent(u64),
     #[error("last message, at `{0}`, is not there yet")]
@@ -155,35 +163,51 @@ impl JetStreamFeed {
         let inbox = self.client.new_inbox();
         let acks = self.client.subscribe(inbox.clone()).await;
         let mut acks = acks.map_err(unavailable)?;
-        let mut acknowledged = 0;
-        for (sent, event) in events.iter().enumerate() {
-            if sent - acknowledged >= IN_FLIGHT_MAX {
-                acknowledge(&mut acks, &events[acknowledged]).await?;
-                acknowledged += 1;
+        let mut asked = VecDeque::new();
+        for (index, event) in events.iter().enumerate() {
+            if asked.len() >= ACKS_MAX
+                && let Some(first) = asked.pop_front()
+            {
+                acknowledge(&mut acks, &events, first).await?;
             }
             let mut headers = cloud_event::headers(event);
-            headers.insert(NATS_EXPECTED_LAST_SEQUENCE, (end + sent as u64).to_string());
+            headers.insert(
+                NATS_EXPECTED_LAST_SEQUENCE,
+                (end + index as u64).to_string(),
+            );
             let subject = subjects::of_event(&self.settings.prefix, event);
             let payload = cloud_event::payload(event);
-            let sending = self.client.publish_with_reply_and_headers(
-                subject,
-                inbox.clone(),
-                headers,
-                payload,
-            );
-            sending.await.map_err(unavailable)?;
+            let is_asked = index % ACK_EVERY == 0 || index + 1 == events.len();
+            let sent = if is_asked {
+                asked.push_back(index);
+                let inbox = inbox.clone();
+                let sending = self
+                    .client
+                    .publish_with_reply_and_headers(subject, inbox, headers, payload);
+                sending.await
+            } else {
+                self.client
+                    .publish_with_headers(subject, headers, payload)
+                    .await
+            };
+            sent.map_err(unavailable)?;
         }
-        for event in &events[acknowledged..] {
-            acknowledge(&mut acks, event).await?;
+        for index in asked {
+            acknowledge(&mut acks, &events, index).await?;
         }
         self.set_end(Some(end + events.len() as u64));
         Ok(())
     }
 }
 
-/// Takes the next acknowledgement. They come in the order of the messages, because the stream takes
-/// them one after the other; and where one is refused, so is every later one.
-async fn acknowledge(acks: &mut Subscriber, event: &FeedEvent) -> Result<(), PublishError> {
+/// Takes the next acknowledgement, which is that of the event at `index`. They come in the order of the
+/// messages, because the stream takes them one after the other; and where one is refused, so is every
+/// later one. So only the first says whether the stream ends elsewhere because of another publisher.
+async fn acknowledge(
+    acks: &mut Subscriber,
+    events: &[FeedEvent],
+    index: usize,
+) -> Result<(), PublishError> {
     let ack = tokio::time::timeout(ACK_TIMEOUT, acks.next()).await;
     let Ok(Some(Message {
         payload,
@@ -193,10 +217,14 @@ async fn acknowledge(acks: &mut Subscriber, event: &FeedEvent) -> Result<(), Pub
     else {
         return Err(unavailable(Cause::Unanswered));
     };
+    let position = events[index].position;
     match api::stored(&payload).map_err(unavailable)? {
-        Ok(ack) if ack.duplicate => Err(unavailable(Cause::Duplicate(event.position))),
+        Ok(ack) if ack.duplicate => Err(unavailable(Cause::Duplicate(position))),
         Ok(_) => Ok(()),
-        Err(refusal) if WRONG_LAST_SEQUENCE.contains(&refusal.code) => Err(PublishError::Overtaken),
+        Err(refusal) if WRONG_LAST_SEQUENCE.contains(&refusal.code) => Err(match index {
+            0 => PublishError::Overtaken,
+            _ => unavailable(Cause::NotStored(position)),
+        }),
         Err(refusal) => Err(unavailable(Cause::Refused {
             code: refusal.code,
             description: refusal.description,

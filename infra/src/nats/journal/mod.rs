@@ -24,7 +24,6 @@ use domain::{Commit, Entry, Position, StreamId};
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::BoxStream;
 use serde_json::json;
-use tracing::Instrument;
 
 use super::api;
 use super::settings::{SettingsError, Stream};
@@ -100,13 +99,7 @@ fn wanted(settings: &Settings) -> Stream {
 
 impl Journal for JetStreamJournal {
     fn append(&self, append: Append) -> BoxFuture<'_, Result<Position, AppendError>> {
-        let span = tracing::info_span!(
-            "journal.append",
-            tenant = append.stream.tenant.as_str(),
-            aggregate = append.stream.id.as_str(),
-            command = %append.id,
-        );
-        self.writer.write(append).instrument(span).boxed()
+        self.writer.write(append).boxed()
     }
 
     fn read_stream(
