@@ -4,7 +4,7 @@
 //! is low gets an eighth of a queue that is never empty. Within a priority the fairness keys take
 //! turns; within a key the first come is the first served.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 
 use domain::Name;
 use domain::job::{Capabilities, Priority};
@@ -32,11 +32,19 @@ pub(super) struct Ready {
 /// The ready jobs of one priority.
 #[derive(Debug, Default)]
 struct Lane {
-    keys: HashMap<Key, BTreeMap<u64, Waiting>>,
-    /// The keys that have jobs and room, the next one first.
-    ring: VecDeque<Key>,
-    /// The keys that have jobs and no room.
-    parked: HashSet<Key>,
+    keys: HashMap<Key, Line>,
+    /// The keys whose turn comes, by their places: the first one is next.
+    turns: BTreeMap<u64, Key>,
+    /// The place of whoever comes last.
+    last_place: u64,
+}
+
+/// The ready jobs of one key, of which there is at least one.
+#[derive(Debug, Default)]
+struct Line {
+    jobs: BTreeMap<u64, Waiting>,
+    /// Its place among the turns; none while it was found without room.
+    place: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -60,25 +68,29 @@ impl Ready {
         wanted: Capabilities,
     ) {
         let lane = &mut self.lanes[priority as usize];
-        let jobs = lane.keys.entry(key.clone()).or_default();
-        if jobs.is_empty() && !lane.parked.contains(key) {
-            lane.ring.push_back(key.clone());
-        }
-        if jobs.insert(order, Waiting { job, wanted }).is_none() {
+        let is_new = !lane.keys.contains_key(key);
+        let line = lane.keys.entry(key.clone()).or_default();
+        if line.jobs.insert(order, Waiting { job, wanted }).is_none() {
             self.count += 1;
+        }
+        if is_new {
+            lane.line_up(key);
         }
     }
 
     pub(super) fn remove(&mut self, priority: Priority, key: &Key, order: u64) {
         let lane = &mut self.lanes[priority as usize];
-        let Some(jobs) = lane.keys.get_mut(key) else {
+        let Some(line) = lane.keys.get_mut(key) else {
             return;
         };
-        if jobs.remove(&order).is_some() {
+        if line.jobs.remove(&order).is_some() {
             self.count -= 1;
         }
-        if jobs.is_empty() {
-            lane.forget(key);
+        if line.jobs.is_empty() {
+            if let Some(place) = line.place {
+                lane.turns.remove(&place);
+            }
+            lane.keys.remove(key);
         }
     }
 
@@ -108,37 +120,44 @@ impl Ready {
     /// A job of `key` has ended: there is room again.
     pub(super) fn make_room(&mut self, key: &Key) {
         for lane in &mut self.lanes {
-            if lane.parked.remove(key) && lane.keys.contains_key(key) {
-                lane.ring.push_back(key.clone());
+            if lane.keys.get(key).is_some_and(Line::is_parked) {
+                lane.line_up(key);
             }
         }
     }
 
-    /// The limits have changed: every key may have room.
+    /// The limits have changed: every key may have room, and whose job came first is first.
     pub(super) fn make_room_for_all(&mut self) {
         for lane in &mut self.lanes {
-            lane.ring.extend(lane.parked.drain());
+            let parked = lane.keys.iter().filter(|(_, line)| line.is_parked());
+            let mut parked: Vec<_> = parked
+                .map(|(key, line)| (line.jobs.keys().next().copied(), key.clone()))
+                .collect();
+            parked.sort_unstable_by_key(|(first, _)| *first);
+            for (_, key) in parked {
+                lane.line_up(&key);
+            }
         }
     }
 }
 
 impl Lane {
     fn take(&mut self, offered: &Capabilities, has_room: &impl Fn(&Key) -> bool) -> Option<JobKey> {
-        for _ in 0..self.ring.len() {
-            let key = self.ring.pop_front()?;
+        for _ in 0..self.turns.len() {
+            let (_, key) = self.turns.pop_first()?;
+            let line = self.keys.get_mut(&key)?;
+            line.place = None;
             if !has_room(&key) {
-                self.parked.insert(key);
                 continue;
             }
-            let jobs = self.keys.get_mut(&key)?;
             let fits = |(_, waiting): &(&u64, &Waiting)| waiting.wanted.are_in(offered);
-            let order = jobs.iter().take(LOOKED_AT_MAX).find(fits);
+            let order = line.jobs.iter().take(LOOKED_AT_MAX).find(fits);
             let order = order.map(|(order, _)| *order);
-            let taken = order.and_then(|order| jobs.remove(&order));
-            if jobs.is_empty() {
+            let taken = order.and_then(|order| line.jobs.remove(&order));
+            if line.jobs.is_empty() {
                 self.keys.remove(&key);
             } else {
-                self.ring.push_back(key);
+                self.line_up(&key);
             }
             if let Some(waiting) = taken {
                 return Some(waiting.job);
@@ -147,9 +166,18 @@ impl Lane {
         None
     }
 
-    fn forget(&mut self, key: &Key) {
-        self.keys.remove(key);
-        self.parked.remove(key);
-        self.ring.retain(|other| other != key);
+    /// Gives `key` the last place.
+    fn line_up(&mut self, key: &Key) {
+        if let Some(line) = self.keys.get_mut(key) {
+            self.last_place += 1;
+            line.place = Some(self.last_place);
+            self.turns.insert(self.last_place, key.clone());
+        }
+    }
+}
+
+impl Line {
+    fn is_parked(&self) -> bool {
+        self.place.is_none()
     }
 }

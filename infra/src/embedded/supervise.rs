@@ -145,10 +145,10 @@ async fn until_it_ails(server: &impl Server) -> String {
 async fn restart(server: &impl Server, spawner: &Spawner, pause: &mut Duration) -> Running {
     loop {
         sleep(*pause).await;
-        *pause = (*pause * 2).min(RESTART_PAUSE_MAX);
         match start(server, spawner).await {
             Ok(running) => return running,
             Err(error) => {
+                *pause = (*pause * 2).min(RESTART_PAUSE_MAX);
                 tracing::error!(%error, "starting a server again failed; will try again");
             }
         }

@@ -85,7 +85,9 @@ impl fmt::Display for Problem {
             clean(self.code()),
             self.status
         )?;
-        if let Some(detail) = self.detail.as_ref().filter(|detail| **detail != self.title) {
+        // Of a single field the detail says what its own line says.
+        let says_more = |detail: &&String| **detail != self.title && self.errors.len() != 1;
+        if let Some(detail) = self.detail.as_ref().filter(says_more) {
             write!(f, "\n  {}", clean(detail))?;
         }
         for FieldError { pointer, rule } in &self.errors {
@@ -120,9 +122,9 @@ mod tests {
     }
 
     #[test]
-    fn a_parameter_that_breaks_a_rule_is_named() {
-        let body =
-            br#"{"title":"malformed","errors":[{"parameter":"id","rule":"must be a UUID"}]}"#;
+    fn a_parameter_that_breaks_a_rule_is_named_once() {
+        let body = br#"{"title":"malformed","detail":"`id` must be a UUID",
+            "errors":[{"parameter":"id","rule":"must be a UUID"}]}"#;
         let shown = Problem::from_answer(400, body).to_string();
         assert_eq!(shown, "malformed (`unknown`, 400)\n  id: must be a UUID");
     }

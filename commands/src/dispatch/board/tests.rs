@@ -169,6 +169,28 @@ fn no_more_of_a_key_or_a_queue_run_than_the_limits_say() {
 }
 
 #[test]
+fn keys_that_had_no_room_come_in_the_order_of_their_jobs_when_the_limit_goes() {
+    let mut board = Board::default();
+    limit(&mut board, r#"{"running_per_key_max":1}"#);
+    for number in 1..=40 {
+        let fairness_key = Some(name(&format!("key-{}", number % 20)));
+        enqueue(
+            &mut board,
+            number,
+            Spec {
+                fairness_key,
+                ..spec("mail")
+            },
+        );
+    }
+    let all = claim(&["mail"], 100);
+    assert_eq!(take(&mut board, &all, at(0)).len(), 20);
+    assert!(take(&mut board, &all, at(0)).is_empty());
+    limit(&mut board, "{}");
+    assert_eq!(take(&mut board, &all, at(0)), (21..=40).collect::<Vec<_>>());
+}
+
+#[test]
 fn a_paused_queue_gives_out_nothing_until_it_is_resumed() {
     let mut board = Board::default();
     enqueue(&mut board, 1, spec("mail"));
