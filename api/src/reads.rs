@@ -7,7 +7,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use domain::Position;
-use projections::{QueryError, ReadSide, Reader};
+use projections::{Found, QueryError, ReadSide, Reader};
 use serde::Serialize;
 
 use crate::app::App;
@@ -116,25 +116,27 @@ pub(crate) fn at<T: Serialize>(position: Position, answer: T) -> Response {
     response
 }
 
-/// A JSON answer about one aggregate, or 304 where the caller has this version of it already.
-pub(crate) fn at_version<T: Serialize>(
+/// A JSON answer about the one row that was asked for, under its version as entity tag: 304 where the
+/// caller has it already, 404 where there is none. `view` says the row's version and shows it.
+pub(crate) fn one<R, V: Serialize>(
     headers: &HeaderMap,
-    position: Position,
-    version: u64,
-    answer: impl FnOnce() -> T,
-) -> Response {
+    found: Found<R>,
+    what: &'static str,
+    view: impl FnOnce(R) -> (u64, V),
+) -> Result<Response, ApiError> {
+    let (version, view) = view(found.item.ok_or(ApiError::NotFound(what))?);
     let tag = etag(version);
     let mut response = if is_matched(headers, &tag) {
         let mut unchanged = StatusCode::NOT_MODIFIED.into_response();
         unchanged
             .headers_mut()
-            .insert(POSITION, HeaderValue::from(position.0));
+            .insert(POSITION, HeaderValue::from(found.position.0));
         unchanged
     } else {
-        at(position, answer())
+        at(found.position, view)
     };
     response.headers_mut().insert(ETAG, tag);
-    response
+    Ok(response)
 }
 
 /// Whether `If-None-Match` names `tag`; entity tags are compared weakly there (RFC 9110, 13.1.2).

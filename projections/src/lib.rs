@@ -10,7 +10,7 @@
 //! - [`live`]: the one runner, which keeps them at one position.
 //! - [`lease`]: how that runner, and whoever else has to, is the only one.
 //! - [`verify`](mod@verify): folds the whole journal again and compares every row.
-//! - [`query`], [`cursor`], [`positions`](mod@positions), [`read_side`]: how the rows are read.
+//! - [`query`], [`sort`], [`cursor`], [`positions`](mod@positions), [`read_side`]: how the rows are read.
 //! - [`migrate`](mod@migrate), [`analyst`]: tables of no model, and roles.
 
 pub mod analyst;
@@ -38,6 +38,7 @@ mod read;
 pub mod read_side;
 mod rebuild;
 pub mod schedule;
+pub mod sort;
 pub mod source;
 pub mod table;
 pub mod verify;
@@ -51,7 +52,8 @@ pub use migrate::{MigrateError, NotMigrated, check_migrated, migrate};
 pub use model::Poison;
 pub use moment::MomentError;
 pub use positions::{Positions, positions, request_rebuild};
-pub use query::{Found, Page, Paging, QueryError, Reader, UnknownSort, Whole};
+pub use query::{Found, Page, Paging, QueryError, Reader, Whole};
 pub use read_side::{Behind, ReadSide};
+pub use sort::UnknownSort;
 pub use source::{Source, SourceError};
 pub use verify::verify;

@@ -87,11 +87,6 @@ pub enum QueryError {
     Unavailable(#[source] sqlx::Error),
 }
 
-/// A `sort` that the list does not know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be a column that this list sorts by, with `-` before it for the greatest first")]
-pub struct UnknownSort;
-
 impl From<sqlx::Error> for QueryError {
     fn from(error: sqlx::Error) -> Self {
         /// `query_canceled`, which is how `statement_timeout` ends.

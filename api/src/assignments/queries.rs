@@ -9,8 +9,8 @@ use axum::response::Response;
 use domain::assignment::{Assignment, Priority, Status};
 use domain::{Aggregate as _, Position, StreamId, Tenant, Token};
 use futures_util::TryStreamExt as _;
-use projections::assignment::{self, Assignee, Filter, Sort, Until};
-use projections::assignment_event;
+use projections::assignment::{self, Assignee, By, Filter, Sort, Until};
+use projections::{Found, assignment_event};
 use utoipa_axum::routes;
 use uuid::Uuid;
 
@@ -19,12 +19,15 @@ use crate::app::App;
 use crate::history::HistoryList;
 use crate::params::Params;
 use crate::problem::ApiError;
-use crate::reads::{Asked, at, at_version};
+use crate::reads::{Asked, at, one};
 use crate::routes::Routes;
 use crate::texts::parse_id;
 
 /// What the list is sorted by if nothing is said: what was asked for last comes first.
-const SORT_DEFAULT: &str = "-requested_at";
+const SORT_DEFAULT: Sort = Sort {
+    by: By::RequestedAt,
+    descending: true,
+};
 
 /// List assignments.
 ///
@@ -68,10 +71,9 @@ async fn list(State(app): State<App>, asked: Asked) -> Result<Response, ApiError
         least,
     } = asked;
     let filter = filter(&mut params);
-    let sort: Option<Sort> = params.parsed("sort");
+    let sort = params.parsed("sort").unwrap_or(SORT_DEFAULT);
     let paging = params.paging(true)?;
     params.finish()?;
-    let sort = sort.unwrap_or_else(|| SORT_DEFAULT.parse().expect("the default is a sort"));
     let page = assignment::list(&app.reads.reader, caller.tenant(), &filter, sort, &paging).await?;
     least.met_by(page.position)?;
     let items = page.items.into_iter().map(AssignmentView::from).collect();
@@ -115,20 +117,18 @@ async fn get(
         position: params.position("position"),
     };
     params.finish()?;
-    let (row, position) = if until == Until::default() {
+    let found = if until == Until::default() {
         let found = assignment::get(&app.reads.reader, caller.tenant(), id).await?;
         least.met_by(found.position)?;
-        (found.item, found.position)
+        found
     } else {
-        let row = as_it_was(&app, caller.tenant(), id, until).await?;
-        let position = row.as_ref().map_or(Position::START, |row| row.position);
-        (row, position)
+        let item = as_it_was(&app, caller.tenant(), id, until).await?;
+        let position = item.as_ref().map_or(Position::START, |row| row.position);
+        Found { item, position }
     };
-    let row = row.ok_or(ApiError::NotFound("assignment"))?;
-    let version = row.version;
-    Ok(at_version(&headers, position, version, || {
-        AssignmentView::from(row)
-    }))
+    one(&headers, found, "assignment", |row| {
+        (row.version, AssignmentView::from(row))
+    })
 }
 
 /// Every event of an assignment.

@@ -4,7 +4,7 @@ use axum::extract::{Path, State};
 use axum::http::header::ETAG;
 use axum::response::Response;
 use domain::batch::{Batch, Status};
-use projections::batch::{self, Filter, Sort};
+use projections::batch::{self, By, Filter, Sort};
 use utoipa_axum::routes;
 use uuid::Uuid;
 
@@ -18,7 +18,10 @@ use crate::routes::Routes;
 use crate::texts::parse_id;
 
 /// What the list is sorted by if nothing is said: what was opened last comes first.
-const SORT_DEFAULT: Sort = Sort { descending: true };
+const SORT_DEFAULT: Sort = Sort {
+    by: By::OpenedAt,
+    descending: true,
+};
 
 /// List batches.
 ///
@@ -95,6 +98,7 @@ async fn get(
     least.met_by(found.position)?;
     let standing = found.item.ok_or(ApiError::NotFound("batch"))?;
     let tag = etag(standing.batch.version);
+    // Its jobs change the answer and not its version: there is no telling that it is still the same.
     let mut response = at(found.position, StandingView::from(standing));
     response.headers_mut().insert(ETAG, tag);
     Ok(response)

@@ -10,7 +10,7 @@ use axum::response::Response;
 use domain::Position;
 use domain::job::{Command, Job};
 use futures_util::{StreamExt as _, stream};
-use projections::job::{self, Filter, Sort};
+use projections::job::{self, By, Filter, Sort};
 use projections::query::{PAGE_ITEMS_MAX, Paging};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -158,6 +158,12 @@ impl Bulk {
     }
 }
 
+/// In which order they are told: an earlier one is not overtaken by a later one.
+const EARLIEST_FIRST: Sort = Sort {
+    by: By::EnqueuedAt,
+    descending: false,
+};
+
 /// Where the read side is, how many jobs fit, and the first of them; none of them where they are only counted.
 async fn matching(
     app: &App,
@@ -166,7 +172,6 @@ async fn matching(
     least: Least,
     is_dry: bool,
 ) -> Result<(Position, u64, Vec<Uuid>), ApiError> {
-    let sort: Sort = "enqueued_at".parse().expect("a sort of the list");
     let mut ids = Vec::new();
     let mut matched = 0;
     let mut cursor = None;
@@ -177,7 +182,7 @@ async fn matching(
             cursor,
         };
         let tenant = caller.tenant();
-        let page = job::list(&app.reads.reader, tenant, filter, sort, &paging).await?;
+        let page = job::list(&app.reads.reader, tenant, filter, EARLIEST_FIRST, &paging).await?;
         least.met_by(page.position)?;
         matched = page.total.unwrap_or(matched);
         if is_dry {

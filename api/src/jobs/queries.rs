@@ -8,7 +8,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use domain::Token;
 use domain::job::{Job, Parent, Priority, Status};
-use projections::job::{self, Filter, Sort};
+use projections::job::{self, By, Filter, Sort};
 use utoipa_axum::routes;
 use uuid::Uuid;
 
@@ -17,12 +17,15 @@ use crate::app::App;
 use crate::history::{HistoryList, history_of};
 use crate::params::Params;
 use crate::problem::ApiError;
-use crate::reads::{Asked, at, at_version};
+use crate::reads::{Asked, at, one};
 use crate::routes::Routes;
 use crate::texts::parse_id;
 
 /// What the list is sorted by if nothing is said: what was enqueued last comes first.
-const SORT_DEFAULT: &str = "-enqueued_at";
+const SORT_DEFAULT: Sort = Sort {
+    by: By::EnqueuedAt,
+    descending: true,
+};
 
 /// List jobs.
 ///
@@ -60,10 +63,9 @@ async fn list(State(app): State<App>, asked: Asked) -> Result<Response, ApiError
         least,
     } = asked;
     let filter = filter(&mut params);
-    let sort: Option<Sort> = params.parsed("sort");
+    let sort = params.parsed("sort").unwrap_or(SORT_DEFAULT);
     let paging = params.paging(true)?;
     params.finish()?;
-    let sort = sort.unwrap_or_else(|| SORT_DEFAULT.parse().expect("the default is a sort"));
     let page = job::list(&app.reads.reader, caller.tenant(), &filter, sort, &paging).await?;
     least.met_by(page.position)?;
     let items = page.items.into_iter().map(JobView::from).collect();
@@ -97,11 +99,9 @@ async fn get(
     params.finish()?;
     let found = job::get(&app.reads.reader, caller.tenant(), id).await?;
     least.met_by(found.position)?;
-    let row = found.item.ok_or(ApiError::NotFound("job"))?;
-    let version = row.version;
-    Ok(at_version(&headers, found.position, version, || {
-        JobView::from(row)
-    }))
+    one(&headers, found, "job", |row| {
+        (row.version, JobView::from(row))
+    })
 }
 
 /// Every event of a job.

@@ -6,7 +6,7 @@ use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use domain::schedule::{Schedule, Status};
-use projections::schedule::{self, Filter, Sort};
+use projections::schedule::{self, By, Filter, Sort};
 use utoipa_axum::routes;
 use uuid::Uuid;
 
@@ -15,12 +15,15 @@ use crate::app::App;
 use crate::history::{HistoryList, history_of};
 use crate::params::Params;
 use crate::problem::ApiError;
-use crate::reads::{Asked, at, at_version};
+use crate::reads::{Asked, at, one};
 use crate::routes::Routes;
 use crate::texts::parse_id;
 
 /// What the list is sorted by if nothing is said: what was created last comes first.
-const SORT_DEFAULT: &str = "-created_at";
+const SORT_DEFAULT: Sort = Sort {
+    by: By::CreatedAt,
+    descending: true,
+};
 
 /// List schedules.
 ///
@@ -49,10 +52,9 @@ async fn list(State(app): State<App>, asked: Asked) -> Result<Response, ApiError
         least,
     } = asked;
     let filter = filter(&mut params);
-    let sort: Option<Sort> = params.parsed("sort");
+    let sort = params.parsed("sort").unwrap_or(SORT_DEFAULT);
     let paging = params.paging(true)?;
     params.finish()?;
-    let sort = sort.unwrap_or_else(|| SORT_DEFAULT.parse().expect("the default is a sort"));
     let reader = &app.reads.reader;
     let page = schedule::list(reader, caller.tenant(), &filter, sort, &paging).await?;
     least.met_by(page.position)?;
@@ -87,11 +89,9 @@ async fn get(
     params.finish()?;
     let found = schedule::get(&app.reads.reader, caller.tenant(), id).await?;
     least.met_by(found.position)?;
-    let row = found.item.ok_or(ApiError::NotFound("schedule"))?;
-    let version = row.version;
-    Ok(at_version(&headers, found.position, version, || {
-        ScheduleView::from(row)
-    }))
+    one(&headers, found, "schedule", |row| {
+        (row.version, ScheduleView::from(row))
+    })
 }
 
 /// Every event of a schedule.

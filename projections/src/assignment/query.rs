@@ -1,7 +1,6 @@
 //! Queries on assignments: one, or a filtered, sorted, paged list.
 
 use std::collections::BTreeMap;
-use std::str::FromStr;
 
 use domain::assignment::Status;
 use domain::{Tenant, Timestamp};
@@ -10,11 +9,11 @@ use uuid::Uuid;
 
 use super::AssignmentRow;
 use super::row::TABLE;
-use crate::cursor::{Order, Tie, Value};
+use crate::cursor::{Tie, Value};
 use crate::query::{
-    Found, Page, Paging, QueryError, Reader, Sorting, UnknownSort, compared, equal, labelled, one,
-    page,
+    Found, Page, Paging, QueryError, Reader, Sorting, compared, equal, labelled, one, page,
 };
+use crate::sort::{self, Column};
 
 /// Which assignments are wanted: those that fit everything given. Texts may be anything at all.
 #[derive(Debug, Clone, Default)]
@@ -72,14 +71,8 @@ pub enum Assignee {
     Somebody(String),
 }
 
-/// What assignments are sorted by; texts by their bytes, ties by id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Sort {
-    /// The column.
-    pub by: By,
-    /// Whether the greatest comes first.
-    pub descending: bool,
-}
+/// What assignments are sorted by.
+pub type Sort = sort::Sort<By>;
 
 /// The columns that can be sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -99,24 +92,16 @@ pub enum By {
     Position,
 }
 
-impl FromStr for Sort {
-    type Err = UnknownSort;
-
-    /// `[-]requested_at|updated_at|priority|status|title|position`
-    fn from_str(text: &str) -> Result<Self, UnknownSort> {
-        let name = text.strip_prefix('-').unwrap_or(text);
-        let by = match name {
-            "requested_at" => By::RequestedAt,
-            "updated_at" => By::UpdatedAt,
-            "priority" => By::Priority,
-            "status" => By::Status,
-            "title" => By::Title,
-            "position" => By::Position,
-            _ => return Err(UnknownSort),
-        };
-        let descending = name.len() < text.len();
-        Ok(Self { by, descending })
-    }
+impl Column for By {
+    const LIST: u8 = b'a';
+    const NAMED: &'static [(&'static str, Self)] = &[
+        ("requested_at", Self::RequestedAt),
+        ("updated_at", Self::UpdatedAt),
+        ("priority", Self::Priority),
+        ("status", Self::Status),
+        ("title", Self::Title),
+        ("position", Self::Position),
+    ];
 }
 
 impl Sort {
@@ -130,11 +115,7 @@ impl Sort {
             By::Position => ("position", false),
         };
         Sorting {
-            order: Order {
-                list: b'a',
-                column: self.by as u8,
-                descending: self.descending,
-            },
+            order: self.order(),
             column,
             is_time,
             tie: "id",

@@ -13,7 +13,7 @@ use domain::batch::{Batch, Event, Spec, Status};
 use domain::{Aggregate, Tenant};
 use uuid::Uuid;
 
-pub use self::query::{Filter, Progress, Sort, Standing, get, list};
+pub use self::query::{By, Filter, Progress, Sort, Standing, get, list};
 pub use self::row::BatchRow;
 use crate::fact::Fact;
 use crate::model::{Poison, ReadModel, Reads, Rows};

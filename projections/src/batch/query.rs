@@ -1,7 +1,6 @@
 //! Queries on batches: one with its progress, or a filtered, sorted, paged list.
 
 use std::collections::BTreeMap;
-use std::str::FromStr;
 
 use domain::batch::{Counts, Status};
 use domain::{Tenant, Timestamp};
@@ -11,13 +10,14 @@ use uuid::Uuid;
 
 use super::BatchRow;
 use super::row::TABLE;
-use crate::cursor::{Order, Tie, Value};
+use crate::cursor::{Tie, Value};
 use crate::job;
 use crate::model::{ReadModel as _, Row as _};
 use crate::query::{
-    Found, Page, Paging, QueryError, Reader, Sorting, UnknownSort, compared, equal, labelled, page,
+    Found, Page, Paging, QueryError, Reader, Sorting, compared, equal, labelled, page,
 };
 use crate::read::{self, Columns};
+use crate::sort::{self, Column};
 
 /// Which batches are wanted: those that fit everything given. Texts may be anything at all.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -34,11 +34,15 @@ pub struct Filter {
     pub opened_to: Option<Timestamp>,
 }
 
-/// By when they were opened; ties by id.
+/// What batches are sorted by.
+pub type Sort = sort::Sort<By>;
+
+/// The columns that can be sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Sort {
-    /// Whether the last comes first.
-    pub descending: bool,
+pub enum By {
+    /// When it was opened.
+    #[default]
+    OpenedAt,
 }
 
 /// A batch, and how far its jobs are at the same moment.
@@ -112,27 +116,15 @@ impl Standing {
     }
 }
 
-impl FromStr for Sort {
-    type Err = UnknownSort;
-
-    /// `[-]opened_at`
-    fn from_str(text: &str) -> Result<Self, UnknownSort> {
-        match text {
-            "opened_at" => Ok(Self { descending: false }),
-            "-opened_at" => Ok(Self { descending: true }),
-            _ => Err(UnknownSort),
-        }
-    }
+impl Column for By {
+    const LIST: u8 = b'b';
+    const NAMED: &'static [(&'static str, Self)] = &[("opened_at", Self::OpenedAt)];
 }
 
 impl Sort {
     fn sorting(self) -> Sorting {
         Sorting {
-            order: Order {
-                list: b'b',
-                column: 0,
-                descending: self.descending,
-            },
+            order: self.order(),
             column: "opened_at",
             is_time: true,
             tie: "id",

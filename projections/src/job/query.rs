@@ -1,7 +1,6 @@
 //! Queries on jobs: one, or a filtered, sorted, paged list.
 
 use std::collections::BTreeMap;
-use std::str::FromStr;
 
 use domain::job::{Parent, Priority, Status};
 use domain::{Tenant, Timestamp};
@@ -10,11 +9,11 @@ use uuid::Uuid;
 
 use super::JobRow;
 use super::row::{TABLE, rank};
-use crate::cursor::{Order, Tie, Value};
+use crate::cursor::{Tie, Value};
 use crate::query::{
-    Found, LATEST, Page, Paging, QueryError, Reader, Sorting, UnknownSort, compared, equal,
-    labelled, one, page,
+    Found, LATEST, Page, Paging, QueryError, Reader, Sorting, compared, equal, labelled, one, page,
 };
+use crate::sort::{self, Column};
 
 /// Which jobs are wanted: those that fit everything given. Texts may be anything at all.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -47,14 +46,8 @@ pub struct Filter {
     pub ended_to: Option<Timestamp>,
 }
 
-/// What jobs are sorted by; ties by id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Sort {
-    /// The column.
-    pub by: By,
-    /// Whether the greatest comes first.
-    pub descending: bool,
-}
+/// What jobs are sorted by.
+pub type Sort = sort::Sort<By>;
 
 /// The columns that can be sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -68,21 +61,13 @@ pub enum By {
     Priority,
 }
 
-impl FromStr for Sort {
-    type Err = UnknownSort;
-
-    /// `[-]enqueued_at|ended_at|priority`
-    fn from_str(text: &str) -> Result<Self, UnknownSort> {
-        let name = text.strip_prefix('-').unwrap_or(text);
-        let by = match name {
-            "enqueued_at" => By::EnqueuedAt,
-            "ended_at" => By::EndedAt,
-            "priority" => By::Priority,
-            _ => return Err(UnknownSort),
-        };
-        let descending = name.len() < text.len();
-        Ok(Self { by, descending })
-    }
+impl Column for By {
+    const LIST: u8 = b'j';
+    const NAMED: &'static [(&'static str, Self)] = &[
+        ("enqueued_at", Self::EnqueuedAt),
+        ("ended_at", Self::EndedAt),
+        ("priority", Self::Priority),
+    ];
 }
 
 impl Sort {
@@ -96,11 +81,7 @@ impl Sort {
             (By::Priority, _) => ("priority", false),
         };
         Sorting {
-            order: Order {
-                list: b'j',
-                column: self.by as u8,
-                descending: self.descending,
-            },
+            order: self.order(),
             column,
             is_time,
             tie: "id",

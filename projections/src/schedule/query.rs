@@ -1,7 +1,6 @@
 //! Queries on schedules: one, or a filtered, sorted, paged list.
 
 use std::collections::BTreeMap;
-use std::str::FromStr;
 
 use domain::schedule::Status;
 use domain::{Tenant, Timestamp};
@@ -10,11 +9,11 @@ use uuid::Uuid;
 
 use super::ScheduleRow;
 use super::row::TABLE;
-use crate::cursor::{Order, Tie, Value};
+use crate::cursor::{Tie, Value};
 use crate::query::{
-    Found, LATEST, Page, Paging, QueryError, Reader, Sorting, UnknownSort, compared, equal,
-    labelled, one, page,
+    Found, LATEST, Page, Paging, QueryError, Reader, Sorting, compared, equal, labelled, one, page,
 };
+use crate::sort::{self, Column};
 
 /// Which schedules are wanted: those that fit everything given. Texts may be anything at all.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -37,14 +36,8 @@ pub struct Filter {
     pub next_to: Option<Timestamp>,
 }
 
-/// What schedules are sorted by; ties by id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Sort {
-    /// The column.
-    pub by: By,
-    /// Whether the greatest comes first.
-    pub descending: bool,
-}
+/// What schedules are sorted by.
+pub type Sort = sort::Sort<By>;
 
 /// The columns that can be sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -58,21 +51,13 @@ pub enum By {
     Name,
 }
 
-impl FromStr for Sort {
-    type Err = UnknownSort;
-
-    /// `[-]created_at|next_at|name`
-    fn from_str(text: &str) -> Result<Self, UnknownSort> {
-        let name = text.strip_prefix('-').unwrap_or(text);
-        let by = match name {
-            "created_at" => By::CreatedAt,
-            "next_at" => By::NextAt,
-            "name" => By::Name,
-            _ => return Err(UnknownSort),
-        };
-        let descending = name.len() < text.len();
-        Ok(Self { by, descending })
-    }
+impl Column for By {
+    const LIST: u8 = b's';
+    const NAMED: &'static [(&'static str, Self)] = &[
+        ("created_at", Self::CreatedAt),
+        ("next_at", Self::NextAt),
+        ("name", Self::Name),
+    ];
 }
 
 impl Sort {
@@ -86,11 +71,7 @@ impl Sort {
             (By::Name, _) => ("name", false),
         };
         Sorting {
-            order: Order {
-                list: b's',
-                column: self.by as u8,
-                descending: self.descending,
-            },
+            order: self.order(),
             column,
             is_time,
             tie: "id",

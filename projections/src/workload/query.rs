@@ -1,13 +1,12 @@
 //! Queries on workload: a filtered, sorted, paged list.
 
-use std::str::FromStr;
-
 use domain::Tenant;
 use sqlx::QueryBuilder;
 
 use super::{Dimension, TABLE, WorkloadRow};
-use crate::cursor::{Order, Tie, Value};
-use crate::query::{Page, Paging, QueryError, Reader, Sorting, UnknownSort, equal, page};
+use crate::cursor::{Tie, Value};
+use crate::query::{Page, Paging, QueryError, Reader, Sorting, equal, page};
+use crate::sort::{self, Column};
 
 /// Which rows are wanted: those that fit everything given.
 #[derive(Debug, Clone, Default)]
@@ -18,14 +17,8 @@ pub struct Filter {
     pub name: Option<String>,
 }
 
-/// What rows are sorted by; ties by dimension and name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Sort {
-    /// The column.
-    pub by: By,
-    /// Whether the greatest comes first.
-    pub descending: bool,
-}
+/// What rows are sorted by.
+pub type Sort = sort::Sort<By>;
 
 /// The columns that can be sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -47,25 +40,17 @@ pub enum By {
     HandOvers,
 }
 
-impl FromStr for Sort {
-    type Err = UnknownSort;
-
-    /// `[-]name|open|in_progress|on_hold|completed|cancelled|hand_overs`
-    fn from_str(text: &str) -> Result<Self, UnknownSort> {
-        let name = text.strip_prefix('-').unwrap_or(text);
-        let by = match name {
-            "name" => By::Name,
-            "open" => By::Open,
-            "in_progress" => By::InProgress,
-            "on_hold" => By::OnHold,
-            "completed" => By::Completed,
-            "cancelled" => By::Cancelled,
-            "hand_overs" => By::HandOvers,
-            _ => return Err(UnknownSort),
-        };
-        let descending = name.len() < text.len();
-        Ok(Self { by, descending })
-    }
+impl Column for By {
+    const LIST: u8 = b'w';
+    const NAMED: &'static [(&'static str, Self)] = &[
+        ("name", Self::Name),
+        ("open", Self::Open),
+        ("in_progress", Self::InProgress),
+        ("on_hold", Self::OnHold),
+        ("completed", Self::Completed),
+        ("cancelled", Self::Cancelled),
+        ("hand_overs", Self::HandOvers),
+    ];
 }
 
 impl Sort {
@@ -80,11 +65,7 @@ impl Sort {
             By::HandOvers => "hand_overs",
         };
         Sorting {
-            order: Order {
-                list: b'w',
-                column: self.by as u8,
-                descending: self.descending,
-            },
+            order: self.order(),
             column,
             is_time: false,
             // One text that tells a person and a group of the same name apart.
