@@ -78,7 +78,7 @@ impl SealArgs {
             None => connections.seals.clone(),
         };
         let parts = Parts {
-            journal: connections.raw_journal.clone(),
+            journal: connections.journal.clone(),
             seals,
             keys: Arc::new(KeyFolder(keys)),
             office: Arc::new(PostgresOffice::sealer(connections.pool.clone())),

@@ -6,8 +6,8 @@ use infra::embedded::locate::Search;
 use infra::embedded::{self, Options, Servers, Shim};
 use infra::nats::server::SyncEvidence;
 use infra::nats::{
-    self, JetStreamFeed, JetStreamJournal, JetStreamRawJournal, JetStreamSeals, JetStreamSnapshots,
-    NatsReplays, feed, journal,
+    self, JetStreamFeed, JetStreamJournal, JetStreamSeals, JetStreamSnapshots, NatsReplays, feed,
+    journal,
 };
 use infra::postgres::PgPool;
 
@@ -40,8 +40,6 @@ pub struct Connections {
     pub nats_feed: nats::Client,
     /// The log.
     pub journal: Arc<JetStreamJournal>,
-    /// The log as it is stored, for its seals.
-    pub raw_journal: Arc<JetStreamRawJournal>,
     /// The seals of the log.
     pub seals: Arc<JetStreamSeals>,
     /// The public events.
@@ -175,10 +173,8 @@ impl Connections {
             replicas,
             ..feed::Settings::default()
         };
-        let raw_journal = JetStreamRawJournal::new(client.clone(), journal.clone());
         Ok(Self {
             journal: Arc::new(JetStreamJournal::open(client.clone(), journal).await?),
-            raw_journal: Arc::new(raw_journal),
             seals: Arc::new(JetStreamSeals::open(client.clone(), replicas).await?),
             feed: Arc::new(JetStreamFeed::open(feed_client.clone(), feed).await?),
             replays: Arc::new(NatsReplays::new(feed_client.clone())),

@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use domain::{Chain, CommandId, Commit, Entry, Position, StreamId};
 use futures_util::future::{BoxFuture, FutureExt, ready};
-use futures_util::stream::{self, BoxStream, StreamExt};
+use futures_util::stream::{self, BoxStream, Stream, StreamExt};
 use tokio::sync::Notify;
 
 use super::locked;
 use crate::journal::{Append, AppendError, COMMIT_BYTES_MAX, Journal, ReadError};
-use crate::seal::{RawCommit, RawJournal};
+use crate::seal::{RawCommit, RawJournal, RawTail};
 
 /// Commits that a reader copies under one lock: long enough to be cheap, short enough for writers.
 const READ_COMMITS_MAX: usize = 256;
@@ -217,23 +217,40 @@ impl Journal for MemoryJournal {
     }
 
     fn read_all(&self, after: Position) -> BoxStream<'static, Entry> {
-        let journal = self.clone();
-        stream::unfold((journal, after), async |(journal, after)| {
-            let stored = journal.wait_behind(after).await;
-            let last = stored.last().map_or(after, |(position, _)| *position);
-            let entries = stored
-                .into_iter()
-                .map(|(position, stored)| stored.entry(position));
-            let entries = stream::iter(entries.collect::<Vec<_>>());
-            Some((entries, (journal, last)))
-        })
-        .flatten()
-        .boxed()
+        let stored = self.clone().follow(after);
+        stored
+            .map(|(position, stored)| stored.entry(position))
+            .boxed()
     }
 
     fn head(&self) -> BoxFuture<'_, Result<Position, ReadError>> {
         let commits = locked(&self.inner.log).stored.len();
         ready(Ok(Position(commits as u64))).boxed()
+    }
+}
+
+impl MemoryJournal {
+    /// Whatever is stored behind `after`, for ever.
+    fn follow(self, after: Position) -> impl Stream<Item = (Position, Stored)> + Send + 'static {
+        stream::unfold((self, after), async |(journal, after)| {
+            let stored = journal.wait_behind(after).await;
+            let last = stored.last().map_or(after, |(position, _)| *position);
+            Some((stream::iter(stored), (journal, last)))
+        })
+        .flatten()
+    }
+}
+
+impl RawTail for MemoryJournal {
+    fn follow_raw(&self, after: Position) -> BoxStream<'static, RawCommit> {
+        let stored = self.clone().follow(after);
+        stored
+            .map(|(position, stored)| stored.raw(position))
+            .boxed()
+    }
+
+    fn raw_end(&self) -> BoxFuture<'_, Result<Position, ReadError>> {
+        self.head()
     }
 }
 

@@ -76,7 +76,7 @@ pub struct Seal {
     pub signature: Signature,
 }
 
-/// The journal as it is stored.
+/// The journal as it is stored, as far as it goes now.
 pub trait RawJournal: Send + Sync + 'static {
     /// What stands behind `after`, up to and with `to`, in order; what is missing is passed over, and
     /// the stream ends where nothing comes any more.
@@ -88,6 +88,16 @@ pub trait RawJournal: Send + Sync + 'static {
 
     /// Where the last commit stands.
     fn raw_head(&self) -> BoxFuture<'_, Result<Position, ReadError>>;
+}
+
+/// The journal as it is stored, while it grows.
+pub trait RawTail: Send + Sync + 'static {
+    /// What stands behind `after`, and then whatever comes, in order and for ever; what is missing is
+    /// passed over.
+    fn follow_raw(&self, after: Position) -> BoxStream<'static, RawCommit>;
+
+    /// Where the last commit stands.
+    fn raw_end(&self) -> BoxFuture<'_, Result<Position, ReadError>>;
 }
 
 /// Where seals are kept.

@@ -1,8 +1,7 @@
 //! The sealer: makes seals, as long as it is in office.
 //!
-//! It looks every second how far the journal is, reads what is new, and seals when there are enough
-//! commits or the first of them has waited long enough. Its checkpoint is the last seal: a new sealer
-//! reads on behind it. Two that both believe to be in office make no seal twice, because a seal is
+//! It follows the journal, and seals when there are enough commits or the first of them has waited long
+//! enough. Its checkpoint is the last seal: a new sealer reads on behind it. Two that both believe to be in office make no seal twice, because a seal is
 //! taken only as the one behind the last.
 //!
 //! It seals what stands there, whether that is a commit or not; only over a missing position it does
@@ -15,13 +14,13 @@ use domain::{Position, Sha256};
 use futures_util::StreamExt as _;
 use tokio::time::Instant;
 
-use super::{AppendSealError, COMMITS_MAX, RawJournal, Seal, SealKeys, Seals, tree};
+use super::{AppendSealError, COMMITS_MAX, RawCommit, RawTail, Seal, SealKeys, Seals, tree};
 use crate::Clock;
 use crate::journal::{BoxError, ReadError};
 use crate::office::Office;
 
-/// How often it looks how far the journal is.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often it is measured how far the seals are behind the journal.
+const MEASURED_EVERY: Duration = Duration::from_secs(5);
 
 /// The first and the longest wait after an error; each is twice the one before.
 const RETRY_MS: (u64, u64) = (250, 30_000);
@@ -39,7 +38,7 @@ pub struct Settings {
 #[derive(Clone)]
 pub struct Parts {
     /// What is sealed.
-    pub journal: Arc<dyn RawJournal>,
+    pub journal: Arc<dyn RawTail>,
     /// Where the seals go.
     pub seals: Arc<dyn Seals>,
     /// Who signs them.
@@ -65,8 +64,10 @@ enum Ended {
     Overtaken,
     #[error("enter the office")]
     Enter(#[source] BoxError),
-    #[error("read what is to be sealed")]
+    #[error("find the last seal")]
     Read(#[from] ReadError),
+    #[error("the journal ended")]
+    NoMoreCommits,
     #[error(
         "nothing stands at `{missing}` of the journal, though something stands at `{found}`: history is lost, and nothing behind it is sealed"
     )]
@@ -126,7 +127,11 @@ impl Sealer {
                 Ended::Gap { .. } => {
                     tracing::error!(error = %ended, "the journal cannot be sealed")
                 }
-                Ended::Enter(_) | Ended::Read(_) | Ended::Key(_) | Ended::Keep(_) => {
+                Ended::Enter(_)
+                | Ended::Read(_)
+                | Ended::NoMoreCommits
+                | Ended::Key(_)
+                | Ended::Keep(_) => {
                     tracing::warn!(
                         error = &ended as &dyn std::error::Error,
                         "sealing begins again"
@@ -164,41 +169,50 @@ impl Sealer {
 
 impl Term<'_> {
     async fn seal_all(&mut self) -> Ended {
+        let mut commits = self.sealer.parts.journal.follow_raw(self.read());
+        let mut measured = tokio::time::interval(MEASURED_EVERY);
         loop {
-            if let Err(ended) = self.look().await {
+            let due = self.since + self.sealer.settings.wait_max;
+            let done = tokio::select! {
+                commit = commits.next() => match commit {
+                    Some(commit) => self.take(&commit).await,
+                    None => Err(Ended::NoMoreCommits),
+                },
+                () = tokio::time::sleep_until(due), if !self.fingerprints.is_empty() => self.seal().await,
+                _ = measured.tick() => {
+                    self.measure().await;
+                    Ok(())
+                }
+            };
+            if let Err(ended) = done {
                 return ended;
             }
-            tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 
-    async fn look(&mut self) -> Result<(), Ended> {
-        let head = self.sealer.parts.journal.raw_head().await?;
-        metrics::gauge!("ledgerline_unsealed_commits")
-            .set(head.0.saturating_sub(self.sealed().0) as f64);
-        if head > self.read() {
-            let mut commits = self.sealer.parts.journal.read_raw(self.read(), head);
-            while let Some(commit) = commits.next().await {
-                let commit = commit?;
-                let missing = self.read().next();
-                if commit.position != missing {
-                    let found = commit.position;
-                    return Err(Ended::Gap { missing, found });
-                }
-                if self.fingerprints.is_empty() {
-                    self.since = Instant::now();
-                }
-                self.fingerprints.push(tree::fingerprint(&commit));
-                if self.fingerprints.len() == self.sealer.settings.commits_max {
-                    self.seal().await?;
-                }
-            }
+    async fn take(&mut self, commit: &RawCommit) -> Result<(), Ended> {
+        let missing = self.read().next();
+        if commit.position != missing {
+            let found = commit.position;
+            return Err(Ended::Gap { missing, found });
         }
-        let has_waited = self.since.elapsed() >= self.sealer.settings.wait_max;
-        if !self.fingerprints.is_empty() && has_waited {
+        if self.fingerprints.is_empty() {
+            self.since = Instant::now();
+        }
+        self.fingerprints.push(tree::fingerprint(commit));
+        if self.fingerprints.len() == self.sealer.settings.commits_max {
             self.seal().await?;
         }
         Ok(())
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
+    async fn measure(&self) {
+        // One that does not answer now is measured the next time.
+        if let Ok(end) = self.sealer.parts.journal.raw_end().await {
+            let unsealed = end.0.saturating_sub(self.sealed().0);
+            metrics::gauge!("ledgerline_unsealed_commits").set(unsealed as f64);
+        }
     }
 
     async fn seal(&mut self) -> Result<(), Ended> {

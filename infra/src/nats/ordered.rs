@@ -11,6 +11,7 @@ use async_nats::{Client, HeaderName, Message, Subscriber};
 use futures_util::StreamExt;
 use serde::de::IgnoredAny;
 use serde_json::json;
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use super::{api, direct};
@@ -66,6 +67,8 @@ struct Numbers {
 
 #[derive(Debug)]
 struct Consumer {
+    client: Client,
+    stream: String,
     name: String,
     messages: Subscriber,
     /// How many messages it has delivered.
@@ -186,13 +189,7 @@ impl Ordered {
         );
         metrics::counter!("ledgerline_reader_restarts_total", "stream" => self.stream.clone())
             .increment(1);
-        if let Some(consumer) = self.consumer.take() {
-            let subject = format!("$JS.API.CONSUMER.DELETE.{}.{}", self.stream, consumer.name);
-            // Nobody waits for the answer: a consumer that stays goes by itself when it is inactive.
-            if let Err(error) = self.client.publish(subject, "".into()).await {
-                tracing::debug!(%error, "the consumer is left to go by itself");
-            }
-        }
+        self.consumer = None;
     }
 
     /// Makes a consumer; on failure waits a little.
@@ -241,10 +238,28 @@ impl Ordered {
         let request = json!({"stream_name": self.stream, "config": config});
         let _created: IgnoredAny = api::ask(&self.client, &path, Some(&request)).await?;
         Ok(Consumer {
+            client: self.client.clone(),
+            stream: self.stream.clone(),
             name,
             messages,
             delivered: 0,
         })
+    }
+}
+
+/// Nobody reads on from it, and until it is deleted the server looks at it with every message.
+impl Drop for Consumer {
+    fn drop(&mut self) {
+        let client = self.client.clone();
+        let subject = format!("$JS.API.CONSUMER.DELETE.{}.{}", self.stream, self.name);
+        // Where that fails, or no runtime is left, it goes by itself when it has been inactive.
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(async move {
+                if let Err(error) = client.publish(subject, "".into()).await {
+                    tracing::debug!(%error, "a consumer is left to go by itself");
+                }
+            });
+        }
     }
 }
 

@@ -58,7 +58,7 @@ impl RawJournal for JetStreamRawJournal {
             after.0,
             to.0,
         );
-        read.map(move |delivered| Ok(raw(&prefix, delivered?)))
+        read.map(move |delivered| Ok(raw(&prefix, &delivered?)))
             .boxed()
     }
 
@@ -120,21 +120,20 @@ impl Bounded {
     }
 }
 
-fn raw(prefix: &str, delivered: Delivered) -> RawCommit {
-    let Delivered {
-        sequence, message, ..
-    } = delivered;
+/// What was delivered, as it stands in the journal whose subjects begin with `prefix`.
+pub(super) fn raw(prefix: &str, delivered: &Delivered) -> RawCommit {
+    let message = &delivered.message;
     let subject = message.subject.as_str();
     let stream = subject
         .strip_prefix(prefix)
         .and_then(|rest| rest.strip_prefix('.'));
     RawCommit {
-        position: Position(sequence),
+        position: Position(delivered.sequence),
         stream: stream.unwrap_or(subject).to_owned(),
-        command: header(&message, NATS_MESSAGE_ID),
-        chain: header(&message, CHAIN),
-        trace: header(&message, TRACE),
-        payload: message.payload,
+        command: header(message, NATS_MESSAGE_ID),
+        chain: header(message, CHAIN),
+        trace: header(message, TRACE),
+        payload: message.payload.clone(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use commands::journal::contract::Fixture;
 use commands::journal::{AppendError, Journal};
 use domain::{Entry, Position};
 use futures_util::stream::{BoxStream, StreamExt};
@@ -26,14 +27,29 @@ async fn api(client: &async_nats::Client, path: &str, body: Value) -> Value {
     serde_json::from_slice(&answer.expect("the server answers").payload).expect("it is JSON")
 }
 
-/// The names of the stream's consumers.
-async fn consumers(client: &async_nats::Client) -> Vec<String> {
-    let names = api(client, "CONSUMER.NAMES.JOURNAL", Value::Null).await;
-    let names = names["consumers"].as_array().cloned().unwrap_or_default();
-    names
-        .iter()
-        .filter_map(|name| name.as_str().map(str::to_owned))
-        .collect()
+/// The one consumer that readers at the journal's end share, once nothing is left of those by which they
+/// came there.
+async fn shared_consumer(client: &async_nats::Client) -> String {
+    loop {
+        let names = api(client, "CONSUMER.NAMES.JOURNAL", Value::Null).await;
+        match names["consumers"].as_array().map(Vec::as_slice) {
+            Some([name]) => return name.as_str().expect("a name").to_owned(),
+            _ => tokio::task::yield_now().await,
+        }
+    }
+}
+
+/// Appends a commit at each of `positions` and reads it, so that the reader has come to the end and gone on from there.
+async fn read_on(
+    fixture: &Fixture,
+    entries: &mut BoxStream<'static, Entry>,
+    positions: std::ops::RangeInclusive<u64>,
+) {
+    for position in positions {
+        let stream = format!("s{position}");
+        fixture.appended(&stream, Position::START, position).await;
+        assert_eq!(next(entries, 1).await, [position]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -67,20 +83,12 @@ async fn a_reader_whose_consumer_was_deleted_begins_again() {
     let server = Server::start().await;
     let fixture = server.fixture("deleted_consumer").await;
     let client = server.client().await;
-    fixture.appended("a", Position::START, 1).await;
     let mut entries = fixture.journal.read_all(Position::START);
-    assert_eq!(next(&mut entries, 1).await, [1]);
-    for name in consumers(&client).await {
-        let deleted = api(
-            &client,
-            &format!("CONSUMER.DELETE.JOURNAL.{name}"),
-            Value::Null,
-        )
-        .await;
-        assert_eq!(deleted["success"], true);
-    }
-    fixture.appended("b", Position::START, 2).await;
-    assert_eq!(next(&mut entries, 1).await, [2]);
+    read_on(&fixture, &mut entries, 1..=2).await;
+    let name = shared_consumer(&client).await;
+    let delete = format!("CONSUMER.DELETE.JOURNAL.{name}");
+    assert_eq!(api(&client, &delete, Value::Null).await["success"], true);
+    read_on(&fixture, &mut entries, 3..=3).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -88,17 +96,14 @@ async fn a_reader_whose_consumer_has_silently_stopped_begins_again() {
     let server = Server::start().await;
     let fixture = server.fixture("stopped_consumer").await;
     let client = server.client().await;
-    fixture.appended("a", Position::START, 1).await;
     let mut entries = fixture.journal.read_all(Position::START);
-    assert_eq!(next(&mut entries, 1).await, [1]);
+    read_on(&fixture, &mut entries, 1..=2).await;
+    let name = shared_consumer(&client).await;
     // A paused consumer sends its heartbeats and nothing else.
-    for name in consumers(&client).await {
-        let pause = json!({"pause_until": "2999-01-01T00:00:00Z"});
-        let paused = api(&client, &format!("CONSUMER.PAUSE.JOURNAL.{name}"), pause).await;
-        assert_eq!(paused["paused"], true);
-    }
-    fixture.appended("b", Position::START, 2).await;
-    assert_eq!(next(&mut entries, 1).await, [2]);
+    let pause = json!({"pause_until": "2999-01-01T00:00:00Z"});
+    let paused = api(&client, &format!("CONSUMER.PAUSE.JOURNAL.{name}"), pause).await;
+    assert_eq!(paused["paused"], true);
+    read_on(&fixture, &mut entries, 3..=3).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -18,7 +18,7 @@ use domain::queue::{Command, Queue};
 use domain::{Actor, Aggregate as _, CommandId, Digest, Name, Position, StreamId, Tenant, Token};
 use futures_util::TryStreamExt as _;
 use futures_util::future::try_join_all;
-use infra::nats::{JetStreamRawJournal, JetStreamSeals, journal};
+use infra::nats::{JetStreamJournal, JetStreamRawJournal, JetStreamSeals, journal};
 use infra::seals::{KeyFolder, SealsWithFiles, public_keys, read_files};
 use infra::{SystemClock, keys};
 
@@ -146,8 +146,9 @@ async fn sealed_copy(server: &Server, folder: &Folder) -> Copy {
         .await
         .expect("a new stream");
     let kept = SealsWithFiles::new(Arc::new(stream.clone()), files.clone()).expect("writable");
+    let grows = JetStreamJournal::open(server.client().await, journal::Settings::default()).await;
     let parts = Parts {
-        journal: Arc::new(raw.clone()),
+        journal: Arc::new(grows.expect("it is as it must be")),
         seals: Arc::new(kept),
         keys: Arc::new(KeyFolder(key_folder.clone())),
         office: Arc::new(OnlyOne),

@@ -8,9 +8,9 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use uuid::Uuid;
 
-use super::super::RawCommit;
 use super::super::testing::keys;
 use super::super::verify::{Evidence, Report, Verifier};
+use super::super::{RawCommit, RawJournal as _};
 use super::*;
 use crate::journal::contract::Fixture;
 use crate::memory::{MemoryJournal, MemorySeals};
@@ -79,7 +79,7 @@ impl Rig {
         self.seal_over(Arc::new(self.journal.clone()), commits_max, wait_s)
     }
 
-    fn seal_over(&self, journal: Arc<dyn RawJournal>, commits_max: usize, wait_s: u64) -> Running {
+    fn seal_over(&self, journal: Arc<dyn RawTail>, commits_max: usize, wait_s: u64) -> Running {
         let parts = Parts {
             journal,
             seals: Arc::new(self.seals.clone()),
@@ -189,23 +189,17 @@ struct Gapped {
     has_gap: Arc<AtomicBool>,
 }
 
-impl RawJournal for Gapped {
-    fn read_raw(
-        &self,
-        after: Position,
-        to: Position,
-    ) -> BoxStream<'static, Result<RawCommit, ReadError>> {
+impl RawTail for Gapped {
+    fn follow_raw(&self, after: Position) -> BoxStream<'static, RawCommit> {
         let has_gap = self.has_gap.load(Ordering::Relaxed);
-        let all = self.journal.read_raw(after, to);
-        let there = move |read: &Result<RawCommit, ReadError>| {
-            let lost = has_gap && read.as_ref().is_ok_and(|commit| commit.position.0 == 6);
-            std::future::ready(!lost)
+        let there = move |commit: &RawCommit| {
+            std::future::ready(!has_gap || commit.position != Position(6))
         };
-        all.filter(there).boxed()
+        self.journal.follow_raw(after).filter(there).boxed()
     }
 
-    fn raw_head(&self) -> BoxFuture<'_, Result<Position, ReadError>> {
-        self.journal.raw_head()
+    fn raw_end(&self) -> BoxFuture<'_, Result<Position, ReadError>> {
+        self.journal.raw_end()
     }
 }
 

@@ -20,12 +20,14 @@ use std::time::Duration;
 
 use async_nats::Client;
 use commands::journal::{Append, AppendError, Journal, ReadError};
+use commands::seal::{RawCommit, RawTail};
 use domain::{Commit, Entry, Position, StreamId};
 use futures_util::future::{BoxFuture, FutureExt};
-use futures_util::stream::BoxStream;
+use futures_util::stream::{BoxStream, StreamExt};
 use serde_json::json;
 
 use super::api;
+use super::raw::raw;
 use super::settings::{SettingsError, Stream};
 use group::Writer;
 use tail::Tail;
@@ -120,5 +122,19 @@ impl Journal for JetStreamJournal {
             Ok(Position(state.last_seq))
         }
         .boxed()
+    }
+}
+
+impl RawTail for JetStreamJournal {
+    fn follow_raw(&self, after: Position) -> BoxStream<'static, RawCommit> {
+        let prefix = self.settings.prefix.clone();
+        let messages = self.tail.read_messages(after);
+        messages
+            .map(move |delivered| raw(&prefix, &delivered))
+            .boxed()
+    }
+
+    fn raw_end(&self) -> BoxFuture<'_, Result<Position, ReadError>> {
+        self.head()
     }
 }

@@ -100,6 +100,13 @@ fn decode(settings: &Settings, stored: &direct::Stored) -> Result<Commit, ReadEr
     })
 }
 
+/// An entry, and the message that it was read from; none where history is lost.
+#[derive(Debug, Clone)]
+pub(super) struct Met {
+    pub(super) entry: Entry,
+    pub(super) message: Option<Arc<Delivered>>,
+}
+
 /// Every entry behind a position, in order, with a consumer of its own.
 #[derive(Debug)]
 pub(super) struct InOrder {
@@ -130,9 +137,9 @@ impl InOrder {
 
     /// The journal is never deleted from, so its numbers have no gaps. One that stays when it is looked
     /// at again is lost history: the reader is told, and nobody passes over it.
-    pub(super) async fn next(&mut self) -> Entry {
+    pub(super) async fn next(&mut self) -> Met {
         if let Some(delivered) = self.held.take() {
-            return self.entry(delivered);
+            return self.met(delivered);
         }
         let mut delivered = self.ordered.next().await;
         if delivered.sequence != self.last + 1 {
@@ -140,30 +147,38 @@ impl InOrder {
             delivered = self.ordered.next().await;
         }
         if delivered.sequence == self.last + 1 {
-            return self.entry(delivered);
+            return self.met(delivered);
         }
         let (missing, found) = (self.last + 1, delivered.sequence);
         self.pending = 1;
         self.held = Some(delivered);
-        Entry::Unreadable {
+        let entry = Entry::Unreadable {
             position: Position(missing),
             reason: format!("nothing stands between `{missing}` and `{found}`"),
+        };
+        Met {
+            entry,
+            message: None,
         }
     }
 
-    fn entry(&mut self, delivered: Delivered) -> Entry {
+    fn met(&mut self, delivered: Delivered) -> Met {
         let Delivered {
             sequence,
             pending,
             message,
-        } = delivered;
-        (self.last, self.pending) = (sequence, pending);
-        match message::decode(&self.settings, sequence, &message.subject, &message) {
+        } = &delivered;
+        (self.last, self.pending) = (*sequence, *pending);
+        let entry = match message::decode(&self.settings, *sequence, &message.subject, message) {
             Ok(commit) => Entry::Commit(Arc::new(commit)),
             Err(reason) => Entry::Unreadable {
-                position: Position(sequence),
+                position: Position(*sequence),
                 reason,
             },
+        };
+        Met {
+            entry,
+            message: Some(Arc::new(delivered)),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The tail: one consumer of what is new, for every reader of this process that has come to the journal's end.
 //!
-//! Dispatcher, reactor, feed and read side would each have the server deliver every commit, and each decode
+//! Dispatcher, reactor, sealer, feed and read side would each have the server deliver every commit, and each decode
 //! it. A reader reads alone until nothing lies behind, then joins the tail; one that falls too far behind
 //! reads alone again. It meets every entry once either way.
 
@@ -8,12 +8,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_nats::Client;
 use domain::{Entry, Position};
-use futures_util::stream::{self, BoxStream, StreamExt};
+use futures_util::stream::{self, BoxStream, Stream, StreamExt};
 use tokio::sync::broadcast::{self, Receiver, Sender, WeakSender};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Settings;
-use super::read::InOrder;
+use super::read::{InOrder, Met};
+use crate::nats::ordered::Delivered;
 
 /// How many entries the slowest reader may be behind the tail before it reads alone. An entry is let go of
 /// when the last reader has met it, so there are so many in memory only while one is slow.
@@ -35,14 +36,14 @@ struct Running {
     /// The position of the last entry that was sent.
     sent: Arc<Mutex<u64>>,
     /// Gone with the task.
-    entries: WeakSender<Entry>,
+    met: WeakSender<Met>,
     _task: AbortOnDropHandle<()>,
 }
 
 /// What a reader gets that joins.
 struct Joined {
     /// Every entry behind `sent`.
-    entries: Receiver<Entry>,
+    met: Receiver<Met>,
     sent: u64,
 }
 
@@ -60,7 +61,7 @@ enum Way {
         /// What it goes on with, once it is as far.
         next: Option<Joined>,
     },
-    Together(Receiver<Entry>),
+    Together(Receiver<Met>),
 }
 
 impl Tail {
@@ -74,16 +75,25 @@ impl Tail {
 
     /// Every entry behind `after`, for ever.
     pub(super) fn read(&self, after: Position) -> BoxStream<'static, Entry> {
+        self.met(after).map(|met| met.entry).boxed()
+    }
+
+    /// Every message behind `after`, for ever.
+    pub(super) fn read_messages(&self, after: Position) -> BoxStream<'static, Arc<Delivered>> {
+        let messages = self.met(after).map(|met| met.message);
+        messages.filter_map(std::future::ready).boxed()
+    }
+
+    fn met(&self, after: Position) -> impl Stream<Item = Met> + Send + 'static {
         let reader = Reader {
             tail: self.clone(),
             last: after.0,
             way: self.alone(after.0),
         };
         stream::unfold(reader, async |mut reader| {
-            let entry = reader.next().await;
-            Some((entry, reader))
+            let met = reader.next().await;
+            Some((met, reader))
         })
-        .boxed()
     }
 
     fn alone(&self, after: u64) -> Way {
@@ -101,57 +111,51 @@ impl Tail {
     fn join(&self, last: u64) -> Joined {
         let mut running = locked(&self.0.running);
         if let Some(running) = &*running
-            && let Some(sender) = running.entries.upgrade()
+            && let Some(sender) = running.met.upgrade()
         {
             // Nothing is sent while this is held: what comes next goes to this reader as well.
             let sent = locked(&running.sent);
-            let entries = sender.subscribe();
-            return Joined {
-                entries,
-                sent: *sent,
-            };
+            let met = sender.subscribe();
+            return Joined { met, sent: *sent };
         }
-        let (sender, entries) = broadcast::channel(BEHIND_MAX);
+        let (sender, met) = broadcast::channel(BEHIND_MAX);
         let sent = Arc::new(Mutex::new(last));
         let weak = sender.downgrade();
         let task = run(self.in_order(last), sender, Arc::clone(&sent));
         *running = Some(Running {
             sent,
-            entries: weak,
+            met: weak,
             _task: AbortOnDropHandle::new(tokio::spawn(task)),
         });
-        Joined {
-            entries,
-            sent: last,
-        }
+        Joined { met, sent: last }
     }
 }
 
 /// Sends what comes, until nobody listens.
-async fn run(mut reader: InOrder, entries: Sender<Entry>, sent: Arc<Mutex<u64>>) {
+async fn run(mut reader: InOrder, readers: Sender<Met>, sent: Arc<Mutex<u64>>) {
     loop {
-        let entry = reader.next().await;
+        let met = reader.next().await;
         let mut sent = locked(&sent);
-        *sent = entry.position().0;
-        if entries.send(entry).is_err() {
+        *sent = met.entry.position().0;
+        if readers.send(met).is_err() {
             return;
         }
     }
 }
 
 impl Reader {
-    async fn next(&mut self) -> Entry {
+    async fn next(&mut self) -> Met {
         loop {
-            let entry = match &mut self.way {
+            let met = match &mut self.way {
                 Way::Alone { reader, .. } => Some(reader.next().await),
                 // Too far behind, or the tail has ended.
-                Way::Together(entries) => entries.recv().await.ok(),
+                Way::Together(met) => met.recv().await.ok(),
             };
-            match entry {
-                Some(entry) if entry.position().0 > self.last => {
-                    self.last = entry.position().0;
+            match met {
+                Some(met) if met.entry.position().0 > self.last => {
+                    self.last = met.entry.position().0;
                     self.come_together();
-                    return entry;
+                    return met;
                 }
                 // It was read alone before.
                 Some(_) => {}
@@ -169,7 +173,7 @@ impl Reader {
             *next = Some(self.tail.join(self.last));
         }
         if let Some(joined) = next.take_if(|joined| joined.sent <= self.last) {
-            self.way = Way::Together(joined.entries);
+            self.way = Way::Together(joined.met);
         }
     }
 }
