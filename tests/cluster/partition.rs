@@ -2,18 +2,17 @@
 //! clients reach both sides.
 
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use ledgerline_check::Outcome;
-use serde_json::json;
+use futures_util::future::try_join_all;
 
-use crate::house::{House, pauses, spread, times};
+use crate::house::{House, SCHEDULES, pauses, readiness, spread, times};
 use crate::leader::Clients;
-use crate::load::check;
 use crate::network::Network;
-use crate::record::{self, Recorder};
+use crate::pending::Pending;
 use crate::support::service::Service as _;
-use crate::support::{Api, Dice, TestResult, fresh_id, say, until};
+use crate::support::{Dice, TestResult, say, until};
+use crate::times::EverySecond;
 
 /// How often; `LEDGERLINE_PARTITIONS` asks for more.
 const PARTITIONS: usize = 1;
@@ -30,49 +29,16 @@ const COMMANDS: usize = 4;
 /// What the others acknowledge while the one is parted.
 const ACKNOWLEDGED: u64 = 100;
 
-/// A command whose outcome is known only when the servers are one again.
-struct Pending {
-    id: String,
-    began: u64,
-}
-
-impl Pending {
-    fn some(recorder: &Recorder) -> Vec<Self> {
-        let began = recorder.now();
-        let some = (0..COMMANDS).map(|_| fresh_id());
-        some.map(|id| Self { id, began }).collect()
-    }
-
-    async fn send(&self, api: &Api) -> TestResult<Outcome> {
-        let body = json!({"id": self.id, "title": "T", "kind": "k", "group": "g"});
-        let headers = [("Idempotency-Key", &*self.id)];
-        record::outcome(&api.post_with("/v1/assignments", &body, &headers).await?)
-    }
-
-    /// Sends it until its outcome is known.
-    async fn resolve(self, api: &Api, recorder: &Recorder) -> TestResult {
-        let outcome = until("a command has an outcome", async || {
-            let outcome = self.send(api).await?;
-            Ok((outcome != Outcome::Unknown).then_some(outcome))
-        });
-        let outcome = outcome.await?;
-        let asked = record::write("parted", "assignment", &self.id, &self.id);
-        recorder.add(asked, self.began, outcome);
-        Ok(())
-    }
-}
+/// A process is found not to be ready within this time after its server was cut off: the server notices at
+/// the latest when it hears nothing for 4 s, a check takes up to 2 s and is kept for 1 s, and what was well
+/// 10 s before is still taken for ready. The rest is for a machine that does other things besides.
+const NOT_READY_WITHIN: Duration = Duration::from_secs(25);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_parted_server_acknowledges_nothing_and_what_the_others_did_is_there_when_it_is_back()
 -> TestResult {
-    let network = match Network::make() {
-        Ok(network) => network,
-        Err(error) => {
-            say(&format!(
-                "nothing is parted: no network namespaces here: {error:#}"
-            ));
-            return Ok(());
-        }
+    let Some(network) = network() else {
+        return Ok(());
     };
     let partitions = times("LEDGERLINE_PARTITIONS", PARTITIONS);
     let mut dice = Dice::thrown();
@@ -82,6 +48,8 @@ async fn a_parted_server_acknowledges_nothing_and_what_the_others_did_is_there_w
     let clients = Clients::on(&house, &mut dice)?;
     let recorder = &clients.load.recorder;
     let (mut cut, mut healed) = (Vec::new(), Vec::new());
+    let schedules =
+        EverySecond::create(&house.client("default", "admin")?, recorder, SCHEDULES).await?;
     let mut refused = 0;
     for partition in 0..partitions {
         let leader = if partition % 2 == 0 {
@@ -93,23 +61,18 @@ async fn a_parted_server_acknowledges_nothing_and_what_the_others_did_is_there_w
         clients.go_on(1 + dice.below(ACKNOWLEDGED)).await?;
         cut.push(recorder.now());
         house.servers.part(PARTED, true)?;
-        let pending = Pending::some(recorder);
-        let answers = pending.iter().map(|command| command.send(&parted));
+        let pending = Pending::some(recorder, COMMANDS);
         // The first answers may take until the parted server knows that it is.
-        for outcome in futures_util::future::join_all(answers).await {
-            let outcome = outcome?;
-            anyhow::ensure!(outcome == Outcome::Unknown, "acknowledged: {outcome:?}");
-            refused += 1;
-        }
+        let answers = pending.iter().map(|command| command.is_refused(&parted));
+        try_join_all(answers).await?;
         clients.go_on(ACKNOWLEDGED).await?;
         house
             .follows(recorder, &format!("partition-{partition}"))
             .await?;
         for command in &pending {
-            let outcome = command.send(&parted).await?;
-            anyhow::ensure!(outcome == Outcome::Unknown, "acknowledged: {outcome:?}");
-            refused += 1;
+            command.is_refused(&parted).await?;
         }
+        refused += 2 * COMMANDS;
         let joined = Instant::now();
         house.servers.part(PARTED, false)?;
         for command in pending {
@@ -129,6 +92,68 @@ async fn a_parted_server_acknowledges_nothing_and_what_the_others_did_is_there_w
         calls.len(),
         load.acknowledged.load(Ordering::SeqCst)
     ));
-    check(&house, &load.recorder).await?;
-    house.servers.agree().await
+    house.is_whole(&load.recorder, &schedules).await
+}
+
+/// A server that is cut off goes on answering about the journal, first as its leader, then with what it has
+/// itself: the process took that for health, for as long as the cut lasted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_whose_server_is_cut_off_is_not_ready_until_it_is_joined_again() -> TestResult {
+    let Some(network) = network() else {
+        return Ok(());
+    };
+    let house = House::start("cut-off", Some(network), &[PARTED]).await?;
+    let other = house.process("other", "api", &OTHERS)?;
+    let api = house.client("default", "admin")?;
+    let others = api.at(&other.base);
+    let mut found = Vec::new();
+    for leader in [PARTED, OTHERS[0]] {
+        house.servers.lead(leader).await?;
+        until("both are ready", async || {
+            let ready = readiness(&api).await?.0 && readiness(&others).await?.0;
+            Ok(ready.then_some(()))
+        })
+        .await?;
+        let cut = Instant::now();
+        house.servers.part(PARTED, true)?;
+        let failing = until("the process says that it is not ready", async || {
+            let (is_ready, failing) = readiness(&api).await?;
+            // An election is no reason to take away a process that goes on.
+            let (others_are_ready, found) = readiness(&others).await?;
+            anyhow::ensure!(others_are_ready, "the others: {found}");
+            Ok((!is_ready).then_some(failing))
+        })
+        .await?;
+        let journal = &failing[0];
+        anyhow::ensure!(
+            journal["name"] == "journal" && journal["status"] == "failed",
+            "{failing}"
+        );
+        found.push(cut.elapsed());
+        house.servers.part(PARTED, false)?;
+    }
+    until("it is ready again", async || {
+        Ok(readiness(&api).await?.0.then_some(()))
+    })
+    .await?;
+    say(&format!(
+        "not ready {} after its server was cut off",
+        spread(found.clone())
+    ));
+    let latest = found.into_iter().max();
+    anyhow::ensure!(latest < Some(NOT_READY_WITHIN), "found after {latest:?}");
+    Ok(())
+}
+
+/// Namespaces, where they can be made.
+fn network() -> Option<Network> {
+    match Network::make() {
+        Ok(network) => Some(network),
+        Err(error) => {
+            say(&format!(
+                "nothing is parted: no network namespaces here: {error:#}"
+            ));
+            None
+        }
+    }
 }

@@ -2,6 +2,7 @@
 //!
 //! - [`connection`]: how a client connects, and how it gets over losing the connection.
 //! - [`server`]: whether the server is one to trust a journal to.
+//! - [`quorum`]: who keeps a stream, and whether it takes messages.
 //! - [`settings`]: the streams' settings, checked and mended at start.
 //! - [`journal`]: `journal.<tenant>.<category>.<id>`, one message a commit.
 //! - [`raw`]: the journal as it is stored, for seals and verification.
@@ -23,6 +24,7 @@ pub mod feed;
 pub mod journal;
 mod ordered;
 mod percent;
+pub mod quorum;
 pub mod raw;
 pub mod refill;
 pub mod requests;
