@@ -1,5 +1,6 @@
 //! The cluster with a Postgres and keys, on which processes of the service run as in production.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -135,6 +136,33 @@ impl House {
         check(self, recorder).await?;
         self.is_sealed().await?;
         self.servers.agree().await
+    }
+
+    /// What `doctor` finds: of each check, how it is and what was found.
+    pub(crate) fn examined(&self) -> TestResult<BTreeMap<String, (String, String)>> {
+        let all = [0, 1, 2];
+        let keys = self.folder.data().join("keys");
+        let arguments = [
+            ["--nats", &self.servers.url(LEDGER, &all)],
+            ["--nats-feed", &self.servers.url(FEED, &all)],
+            ["--nats-system", &self.servers.url(SYSTEM, &all)],
+            ["--database", &self.postgres.url()],
+            ["--keys", &keys.to_string_lossy()],
+        ];
+        let arguments = [&["doctor", "-o", "json"], arguments.as_flattened()].concat();
+        let examined = run(&self.folder.data(), &arguments)?;
+        let said: Value =
+            serde_json::from_slice(&examined.stdout).with_context(|| text(&examined.stderr))?;
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let checks = said["checks"]
+            .as_array()
+            .context("there are checks")?
+            .iter();
+        let found = checks.map(|check| {
+            let found = (text(&check["verdict"]), text(&check["found"]));
+            (text(&check["check"]), found)
+        });
+        Ok(found.collect())
     }
 
     /// Waits until every commit is sealed, and fails where `audit verify` finds anything.

@@ -61,6 +61,9 @@ async fn with_two_of_three_servers_gone_nothing_is_acknowledged_and_queries_go_o
     for command in &pending {
         command.is_refused(&api).await?;
     }
+    let examined = house.examined()?;
+    let (verdict, found) = &examined["stream `JOURNAL`"];
+    anyhow::ensure!(verdict == "failed", "{found}");
     // What was under way when the servers died had its answer before; nothing has had one since.
     let since = load.acknowledged.load(Ordering::SeqCst) - acknowledged;
     anyhow::ensure!(
@@ -81,10 +84,18 @@ async fn with_two_of_three_servers_gone_nothing_is_acknowledged_and_queries_go_o
         Ok(readiness(&api).await?.0.then_some(()))
     })
     .await?;
+    let examined = house.examined()?;
+    for check in ["nats addresses", "nats servers", "stream `JOURNAL`"] {
+        let (verdict, found) = &examined[check];
+        anyhow::ensure!(verdict == "warning", "{check}: {verdict} {found}");
+    }
     house.servers.run(gone[1])?;
     house.servers.are_current().await?;
     clients.go_on(20).await?;
     house.follows(recorder, "three-of-three").await?;
+    let examined = house.examined()?;
+    let wrong = examined.values().find(|(verdict, _)| verdict != "ok");
+    anyhow::ensure!(wrong.is_none(), "{examined:#?}");
     let load = clients.end().await?;
     say(&format!(
         "two of three servers killed, the leader {}: not ready {not_ready:.1?} later, with `{}`; one is started again: \
