@@ -1,6 +1,7 @@
 //! JetStream: the journal, the snapshots and the feed as streams of a NATS server.
 //!
 //! - [`connection`]: how a client connects, and how it gets over losing the connection.
+//! - [`cut_off`]: how it leaves a server that is cut off from the others.
 //! - [`server`]: whether the server is one to trust a journal to.
 //! - [`quorum`]: who keeps a stream, and whether it takes messages.
 //! - [`settings`]: the streams' settings, checked and mended at start.
@@ -18,6 +19,7 @@
 
 mod api;
 pub mod connection;
+pub mod cut_off;
 mod direct;
 pub mod dispatch;
 pub mod feed;
