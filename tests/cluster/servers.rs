@@ -209,7 +209,8 @@ impl Servers {
     pub(crate) async fn are_current(&self) -> TestResult {
         for member in 0..MEMBERS {
             until("a server knows who leads JetStream", async || {
-                let names = self.ask(LEDGER, &[member], "STREAM.NAMES", Bytes::new());
+                let asked = [member];
+                let names = self.ask(LEDGER, &asked, "STREAM.NAMES", Bytes::new());
                 Ok(names
                     .await
                     .is_ok_and(|names| names["error"].is_null())
