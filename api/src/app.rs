@@ -117,6 +117,9 @@ pub struct Limits {
     pub read_wait_max: Duration,
     /// How long one health check may take.
     pub health_check_max: Duration,
+    /// How long a health check that was well may fail until the process is no longer ready: a leader is
+    /// elected in up to 9 seconds, and whoever takes every process away for that takes the queries too.
+    pub failing_ready_max: Duration,
 }
 
 /// One thing that `/health` looks at.
@@ -241,6 +244,7 @@ impl Default for Limits {
             event_keep_alive: Duration::from_secs(15),
             read_wait_max: Duration::from_secs(5),
             health_check_max: Duration::from_secs(2),
+            failing_ready_max: Duration::from_secs(10),
         }
     }
 }

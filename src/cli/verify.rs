@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::failure::Failure;
 use super::out::{Out, Unit, cell, clean, rendered};
 use super::{Console, endpoints};
-use crate::compose::{Addresses, Connections};
+use crate::compose::{Addresses, Compared};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -43,9 +43,9 @@ pub(super) async fn run(args: &VerifyArgs, console: &Console) -> anyhow::Result<
         (Some(nats), Some(database)) => Addresses::named(nats, None, None, database),
         _ => Addresses::of_endpoints(&endpoints::read(&console.global.data_dir)?),
     };
-    let connections = Connections::open(&addresses).await?;
+    let compared = Compared::open(&addresses).await?;
     let bar = console.out.progress("verifying", Unit::Items, None);
-    let report = projections::verify(&*connections.journal, &connections.pool).await?;
+    let report = projections::verify(&compared.journal, &compared.pool).await?;
     bar.finish_and_clear();
     let shown = Shown::of(&report);
     console

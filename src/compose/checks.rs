@@ -1,5 +1,6 @@
-//! What `/health` looks at: the journal, the read side and each of its models, the feed, whether
-//! jobs are handed out, here or by another process, and the disks of the servers that `up` has started.
+//! What `/health` looks at: whether the journal takes commits, the read side and each of its models, the
+//! feed, whether jobs are handed out, here or by another process, and the disks of the servers that
+//! `up` has started.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use domain::{Position, Tenant};
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
 use infra::disk::{self, FULL_BELOW_MIB};
-use infra::nats::{JetStreamFeed, JetStreamJournal};
+use infra::nats::{self, JetStreamFeed, JetStreamJournal};
 use infra::postgres::PgPool;
 use projections::positions::{Positions, Status};
 
@@ -28,7 +29,7 @@ pub(super) fn all(
 ) -> Vec<Arc<dyn HealthCheck>> {
     let journal = &connections.journal;
     let mut checks: Vec<Arc<dyn HealthCheck>> = vec![
-        Arc::new(JournalCheck(journal.clone())),
+        Arc::new(JournalCheck(connections.nats.clone())),
         Arc::new(ReadSideCheck {
             journal: journal.clone(),
             pool: connections.pool.clone(),
@@ -91,7 +92,9 @@ impl HealthCheck for DiskCheck {
     }
 }
 
-struct JournalCheck(Arc<JetStreamJournal>);
+/// Whether the journal takes commits, as far as that can be seen without one: where it ends is no evidence,
+/// for a server that is cut off from the others goes on telling that.
+struct JournalCheck(nats::Client);
 
 struct ReadSideCheck {
     journal: Arc<JetStreamJournal>,
@@ -127,9 +130,18 @@ impl HealthCheck for JournalCheck {
     }
 
     fn check(&self) -> BoxFuture<'_, Health> {
-        let head = self.0.head();
-        head.map(|head| head.map_or_else(|error| failed(&error), |_| Health::Ok))
-            .boxed()
+        async {
+            let stream = nats::journal::Settings::default().stream;
+            match nats::quorum::of(&self.0, &stream).await {
+                Err(error) => failed(&error),
+                Ok(None) => Health::Failed(format!("stream `{stream}` is gone")),
+                Ok(Some(quorum)) => match quorum.check() {
+                    Ok(()) => Health::Ok,
+                    Err(error) => failed(&error),
+                },
+            }
+        }
+        .boxed()
     }
 }
 

@@ -1,6 +1,12 @@
 //! Looks at everything the service depends on, and says what to do about each finding.
 //!
-//! It looks and does not touch, but for the streams' settings, which every start mends and this does too.
+//! It looks and does not touch, but for the settings of streams that are there, which every start mends and
+//! this does too. It makes none: an address of another account than that of the service would get streams
+//! that nobody uses.
+//!
+//! - `cluster`: the servers of NATS, and which of them keep the streams.
+
+mod cluster;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -139,25 +145,12 @@ pub async fn doctor(data_dir: &Path, target: &Target) -> anyhow::Result<Vec<Find
         findings.push(disk(data_dir));
     }
     findings.push(key_folder(&keys));
-    let journal = look_at_nats(&addresses, &mut findings).await;
+    let nats = look_at_nats(&addresses, &mut findings).await;
     let pool = look_at_postgres(&addresses, &mut findings).await;
-    if let (Some(journal), Some(pool)) = (journal, pool) {
+    if let (Some(nats), Some(pool)) = (nats, pool) {
+        let journal = JetStreamJournal::of(nats.clone(), nats::journal::Settings::default());
         findings.push(read_side(&journal, &pool).await);
-        let connected = Connections::open(&addresses).await;
-        if let Ok(connections) = &connected {
-            findings.push(dispatch(connections.nats.clone()).await);
-        }
-        findings.push(match connected {
-            Ok(_) => Finding::ok(
-                "streams",
-                "settings are as they must be, or were mended now".to_owned(),
-            ),
-            Err(error) => Finding::failed(
-                "streams",
-                format!("{error:#}"),
-                "change the setting by hand, as the message says",
-            ),
-        });
+        findings.push(dispatch(nats).await);
     }
     Ok(findings)
 }
@@ -211,10 +204,7 @@ fn key_folder(keys: &Path) -> Finding {
     }
 }
 
-async fn look_at_nats(
-    addresses: &Addresses,
-    findings: &mut Vec<Finding>,
-) -> Option<JetStreamJournal> {
+async fn look_at_nats(addresses: &Addresses, findings: &mut Vec<Finding>) -> Option<nats::Client> {
     let client = match nats::connect(addresses.nats(), "ledgerline-doctor").await {
         Ok(client) => client,
         Err(error) => {
@@ -251,16 +241,33 @@ async fn look_at_nats(
             "set `sync_interval: always` in `jetstream {}` and restart nats-server",
         ),
     });
-    match JetStreamJournal::open(client, nats::journal::Settings::default()).await {
-        Ok(journal) => Some(journal),
-        Err(error) => {
-            findings.push(Finding::failed(
-                "journal",
-                chain(&error),
-                "change the setting by hand",
-            ));
-            None
-        }
+    if client.server_info().cluster.is_some() {
+        findings.push(cluster::addresses(addresses).await);
+        findings.push(cluster::servers(addresses).await);
+    }
+    let streams = cluster::streams(&client, addresses).await;
+    let are_there = streams
+        .iter()
+        .all(|stream| stream.verdict != Verdict::Failed);
+    findings.extend(streams);
+    if are_there {
+        findings.push(settings(addresses).await);
+    }
+    Some(client)
+}
+
+async fn settings(addresses: &Addresses) -> Finding {
+    const CHECK: &str = "streams";
+    match Connections::open(addresses).await {
+        Ok(_) => Finding::ok(
+            CHECK,
+            "settings are as they must be, or were mended now".to_owned(),
+        ),
+        Err(error) => Finding::failed(
+            CHECK,
+            format!("{error:#}"),
+            "change the setting by hand, as the message says",
+        ),
     }
 }
 

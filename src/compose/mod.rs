@@ -33,7 +33,7 @@ pub use self::doctor::doctor;
 pub use self::endpoints::Endpoints;
 pub use self::roles::Running;
 pub use self::seals::{DATA_FILES, SealArgs, key_folder, new_seal_key};
-pub use self::servers::{Addresses, Connections};
+pub use self::servers::{Addresses, Compared, Connections};
 pub use self::settings::{Lines, Role, ServeSettings, ServiceArgs};
 pub use self::workers::WorkerArgs;
 

@@ -63,6 +63,10 @@ pub(super) async fn start(
         roles: TaskTracker::new(),
         stop_roles: CancellationToken::new(),
     };
+    let journal = nats::journal::Settings::default().stream;
+    running.spawn(nats::cut_off::leave(connections.nats.clone(), journal));
+    let feed = nats::feed::Settings::default().stream;
+    running.spawn(nats::cut_off::leave(connections.nats_feed.clone(), feed));
     if roles.contains(&Role::Projector) {
         let projector = Projector::new(connections.pool.clone(), connections.journal.clone());
         running

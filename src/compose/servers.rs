@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use commands::Journal as _;
 use infra::embedded::locate::Search;
 use infra::embedded::{self, Options, Servers, Shim};
 use infra::nats::server::SyncEvidence;
@@ -52,6 +53,14 @@ pub struct Connections {
     pub pool: PgPool,
     /// The disks that the servers lie on, where they are the program's own.
     pub disks: Vec<DiskCheck>,
+}
+
+/// What is compared by one who looks and changes nothing: no stream is made, and no setting mended.
+pub struct Compared {
+    /// The log.
+    pub journal: JetStreamJournal,
+    /// Postgres.
+    pub pool: PgPool,
 }
 
 /// Starts the embedded servers.
@@ -135,6 +144,19 @@ impl Addresses {
         &self.nats
     }
 
+    /// Where the feed is.
+    pub(super) fn nats_feed(&self) -> &str {
+        &self.nats_feed
+    }
+
+    /// Where NATS' system account is, as far as that was told.
+    pub(super) fn nats_system(&self) -> Option<&str> {
+        match &self.sync {
+            Sync::Stated => None,
+            Sync::System(url) => Some(url),
+        }
+    }
+
     /// Where the database is.
     pub(super) fn database(&self) -> &str {
         &self.database
@@ -150,6 +172,22 @@ impl Addresses {
                 Ok(true)
             }
         }
+    }
+}
+
+impl Compared {
+    /// Connects, and refuses servers that are not fit, or have no journal.
+    ///
+    /// # Errors
+    /// One message for the first thing that is in the way.
+    pub async fn open(addresses: &Addresses) -> anyhow::Result<Self> {
+        let pool = infra::postgres::connect(&addresses.database).await?;
+        let client = nats::connect(&addresses.nats, "ledgerline-look").await?;
+        nats::server::check(&client)?;
+        let journal = JetStreamJournal::of(client, journal::Settings::default());
+        // Whoever reads on for ever where there is no stream waits for ever.
+        journal.head().await?;
+        Ok(Self { journal, pool })
     }
 }
 

@@ -116,6 +116,12 @@ async fn metrics_tell_of_requests_and_of_the_read_side() -> TestResult {
 #[tokio::test]
 async fn a_healthy_program_says_so_without_a_token() -> TestResult {
     let api = Up::shared().api(&fresh_tenant(), "viewer")?;
+    // It may have been started for this test: read side and dispatcher then begin a moment later.
+    until("everything has begun", async || {
+        let answer = Answer::read(api.bare(Method::GET, "/health").send().await?).await?;
+        Ok((answer.json()?["status"] == "ok").then_some(()))
+    })
+    .await?;
     for path in ["/health", "/health/live", "/health/ready"] {
         let answer = Answer::read(api.bare(Method::GET, path).send().await?)
             .await?

@@ -1,21 +1,29 @@
 //! The cluster with a Postgres and keys, on which processes of the service run as in production.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use domain::Token;
 use ledgerline_check::{Call, Outcome};
-use serde_json::json;
+use reqwest::Method;
+use serde_json::{Value, json};
 
+use crate::load::check;
 use crate::network::Network;
 use crate::record::{self, Recorder};
 use crate::servers::{FEED, LEDGER, SYSTEM, Servers};
+use crate::support::http::Answer;
 use crate::support::postgres::Postgres;
 use crate::support::program::{Folder, run, text};
 use crate::support::serve::Serve;
 use crate::support::service::Service;
-use crate::support::{Api, TestResult, until};
+use crate::support::{Api, TestResult, say, until};
+use crate::times::EverySecond;
+
+/// Schedules that fire while servers are away.
+pub(crate) const SCHEDULES: usize = 3;
 
 /// What the service needs, and its first process.
 pub(crate) struct House {
@@ -114,6 +122,78 @@ impl House {
     }
 }
 
+impl House {
+    /// Judges what clients were told when everything is over: nothing is lost, doubled or invented, each
+    /// server has the same, each time of `schedules` was fired once, and every commit is sealed.
+    pub(crate) async fn is_whole(
+        &self,
+        recorder: &Recorder,
+        schedules: &EverySecond,
+    ) -> TestResult {
+        let api = self.client("default", "admin")?;
+        let seen = schedules.end(self, &api, recorder).await?;
+        say(&format!("{} times of schedules fired", seen.count()));
+        check(self, recorder).await?;
+        self.is_sealed().await?;
+        self.servers.agree().await
+    }
+
+    /// What `doctor` finds: of each check, how it is and what was found.
+    pub(crate) fn examined(&self) -> TestResult<BTreeMap<String, (String, String)>> {
+        let all = [0, 1, 2];
+        let keys = self.folder.data().join("keys");
+        let arguments = [
+            ["--nats", &self.servers.url(LEDGER, &all)],
+            ["--nats-feed", &self.servers.url(FEED, &all)],
+            ["--nats-system", &self.servers.url(SYSTEM, &all)],
+            ["--database", &self.postgres.url()],
+            ["--keys", &keys.to_string_lossy()],
+        ];
+        let arguments = [&["doctor", "-o", "json"], arguments.as_flattened()].concat();
+        let examined = run(&self.folder.data(), &arguments)?;
+        let said: Value =
+            serde_json::from_slice(&examined.stdout).with_context(|| text(&examined.stderr))?;
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let checks = said["checks"]
+            .as_array()
+            .context("there are checks")?
+            .iter();
+        let found = checks.map(|check| {
+            let found = (text(&check["verdict"]), text(&check["found"]));
+            (text(&check["check"]), found)
+        });
+        Ok(found.collect())
+    }
+
+    /// Waits until every commit is sealed, and fails where `audit verify` finds anything.
+    async fn is_sealed(&self) -> TestResult {
+        let verify = ["audit", "verify", "-o", "json", "--nats", &self.one.0];
+        until("every commit is sealed", async || {
+            let verified = run(&self.folder.data(), &verify)?;
+            let said = || format!("{}{}", text(&verified.stdout), text(&verified.stderr));
+            anyhow::ensure!(verified.status.code() == Some(0), "audit: {}", said());
+            let report: Value = serde_json::from_slice(&verified.stdout).with_context(said)?;
+            Ok((report["unsealed"] == 0).then_some(()))
+        })
+        .await
+    }
+}
+
+/// Whether a process says that it is ready, and which of its checks fail.
+pub(crate) async fn readiness(api: &Api) -> TestResult<(bool, Value)> {
+    let answer = Answer::read(api.bare(Method::GET, "/health/ready").send().await?).await?;
+    let said = answer.json()?;
+    let is_ready = answer.status == 200;
+    let wanted = if is_ready {
+        (200, "ok")
+    } else {
+        (503, "failed")
+    };
+    let fits = (answer.status, said["status"].as_str()) == (wanted.0, Some(wanted.1));
+    anyhow::ensure!(fits, "{} {said}", answer.status);
+    Ok((is_ready, said["failing"].clone()))
+}
+
 impl Service for House {
     /// One server that has come back has what all have.
     fn nats(&self) -> &str {
@@ -161,6 +241,8 @@ fn process(
         ["--nats-system", &servers.url(SYSTEM, members)],
         ["--database", &postgres.url()],
         ["--replicas", "3"],
+        ["--seal-commits", "100"],
+        ["--seal-wait", "1"],
     ];
     Serve::start(folder, name, arguments.as_flattened())
 }

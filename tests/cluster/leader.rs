@@ -7,16 +7,17 @@ use std::time::Instant;
 use rustix::process::Signal;
 use tokio::task::JoinHandle;
 
-use crate::house::{House, pauses, spread, times};
-use crate::load::{Load, check};
+use crate::house::{House, SCHEDULES, pauses, spread, times};
+use crate::load::Load;
 use crate::servers::MEMBERS;
 use crate::support::service::Service as _;
 use crate::support::{Dice, TestResult, fresh_id, say, until};
+use crate::times::EverySecond;
 
 /// How often the leader is killed; `LEDGERLINE_LEADER_KILLS` asks for more.
 const KILLS: usize = 3;
 
-const CLIENTS: usize = 4;
+pub(crate) const CLIENTS: usize = 4;
 const AGGREGATES: usize = 24;
 
 /// A kill comes within this many acknowledgements after the first ones.
@@ -69,6 +70,8 @@ async fn killed_leaders_and_a_rolling_restart_lose_double_and_invent_nothing() -
     let mut house = House::start("leader", None, &[0, 1, 2]).await?;
     let clients = Clients::on(&house, &mut dice)?;
     let recorder = &clients.load.recorder;
+    let admin = house.client("default", "admin")?;
+    let schedules = EverySecond::create(&admin, recorder, SCHEDULES).await?;
     let (mut killed, mut followed) = (Vec::new(), Vec::new());
     for kill in 0..kills {
         clients
@@ -108,6 +111,5 @@ async fn killed_leaders_and_a_rolling_restart_lose_double_and_invent_nothing() -
         calls.len(),
         load.acknowledged.load(Ordering::SeqCst)
     ));
-    check(&house, &load.recorder).await?;
-    house.servers.agree().await
+    house.is_whole(&load.recorder, &schedules).await
 }

@@ -4,7 +4,8 @@
 //! - [`servers`]: the cluster, with the configuration of `docs/guides/production.md`.
 //! - [`network`]: network namespaces, where they can be made, to cut a server off.
 //! - [`house`]: the cluster with a Postgres and processes of the service.
-//! - [`freshness`], [`leader`], [`partition`]: what is done with it, and to it.
+//! - [`pending`]: commands that cannot be carried out while servers are away.
+//! - [`freshness`], [`leader`], [`majority`], [`partition`]: what is done with it, and to it.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -16,10 +17,18 @@ mod feed_checker;
 mod load;
 #[path = "../faults/record.rs"]
 mod record;
+#[path = "../faults/times.rs"]
+#[expect(
+    dead_code,
+    reason = "how late a time is fired is measured on one node only"
+)]
+mod times;
 
 mod freshness;
 mod house;
 mod leader;
+mod majority;
 mod network;
 mod partition;
+mod pending;
 mod servers;

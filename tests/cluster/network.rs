@@ -2,6 +2,7 @@
 //! of them can be parted, and clients still reach both sides.
 
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::support::TestResult;
 use crate::support::program::text;
@@ -9,8 +10,14 @@ use crate::support::program::text;
 /// From the addresses that are kept for measuring networks (RFC 2544): nobody's machine has one.
 const ADDRESSES: &str = "198.18";
 
-/// So many test processes on one machine have addresses of their own.
+/// So many networks on one machine have addresses of their own.
 const NETWORKS: u32 = 40;
+
+/// How many of them one process has.
+const OF_ONE_PROCESS: u32 = 2;
+
+/// How many this process has made.
+static MADE: AtomicU32 = AtomicU32::new(0);
 
 /// Links of one network: three between servers, three to the test.
 const LINKS: u32 = 6;
@@ -25,10 +32,10 @@ pub(crate) struct Network {
 impl Network {
     /// Makes it; not everybody may, and not every kernel can.
     pub(crate) fn make() -> TestResult<Self> {
-        let number = std::process::id();
+        let (process, made) = (std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
         let network = Self {
-            name: format!("ll{number}"),
-            base: number % NETWORKS * LINKS,
+            name: format!("ll{process}-{made}"),
+            base: (process * OF_ONE_PROCESS + made) % NETWORKS * LINKS,
         };
         for member in 0..3 {
             ip(&["netns", "add", &network.space(member)])?;

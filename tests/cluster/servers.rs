@@ -193,8 +193,31 @@ impl Servers {
         .await
     }
 
-    /// Waits until every server has the journal as its leader has it, but for what is under way.
+    /// The server that the client with this name is connected to.
+    pub(crate) async fn of_client(&self, client: &str) -> TestResult<usize> {
+        let system = self.connect(SYSTEM, &[0, 1, 2]).await?;
+        let answers = every(&system, "CONNZ", &json!({})).await?;
+        let holds = |answer: &&Value| named(&answer["data"]["connections"], client) != &Value::Null;
+        let server = answers.iter().find(holds).context("it is connected")?;
+        let server = &server["server"]["name"];
+        let found = (0..MEMBERS).find(|member| *server == name(*member));
+        found.with_context(|| format!("a server: {server}"))
+    }
+
+    /// Waits until every server has the journal as its leader has it, but for what is under way, and knows
+    /// who leads JetStream.
     pub(crate) async fn are_current(&self) -> TestResult {
+        for member in 0..MEMBERS {
+            until("a server knows who leads JetStream", async || {
+                let asked = [member];
+                let names = self.ask(LEDGER, &asked, "STREAM.NAMES", Bytes::new());
+                Ok(names
+                    .await
+                    .is_ok_and(|names| names["error"].is_null())
+                    .then_some(()))
+            })
+            .await?;
+        }
         until("every server has caught up", async || {
             let Ok(info) = self.journal(&[0, 1, 2]).await else {
                 return Ok(None);
@@ -243,16 +266,9 @@ impl Drop for Servers {
 
 /// What each server has of each stream, as it says itself.
 async fn copies(system: &Client) -> TestResult<Vec<Vec<Value>>> {
-    let inbox = system.new_inbox();
-    let mut answers = system.subscribe(inbox.clone()).await?;
-    let question = json!({"accounts": true, "streams": true}).to_string();
-    system
-        .publish_with_reply("$SYS.REQ.SERVER.PING.JSZ", inbox, question.into())
-        .await?;
+    let question = json!({"accounts": true, "streams": true});
     let mut copies = Vec::new();
-    while copies.len() < MEMBERS {
-        let answer = within("what a server has", answers.next()).await?;
-        let answer: Value = serde_json::from_slice(&answer.context("an answer")?.payload)?;
+    for answer in every(system, "JSZ", &question).await? {
         let accounts = &answer["data"]["account_details"];
         let states = STREAMS.map(|(account, stream)| {
             let state = &named(&named(accounts, account)["stream_detail"], stream)["state"];
@@ -267,6 +283,25 @@ async fn copies(system: &Client) -> TestResult<Vec<Vec<Value>>> {
         copies.push(states.to_vec());
     }
     Ok(copies)
+}
+
+/// What every server answers to a question to all of them.
+async fn every(system: &Client, about: &str, question: &Value) -> TestResult<Vec<Value>> {
+    let inbox = system.new_inbox();
+    let mut answers = system.subscribe(inbox.clone()).await?;
+    let subject = format!("$SYS.REQ.SERVER.PING.{about}");
+    let question = question.to_string();
+    system
+        .publish_with_reply(subject, inbox, question.into())
+        .await?;
+    let mut every = Vec::new();
+    while every.len() < MEMBERS {
+        let answer = within("what a server says", answers.next()).await?;
+        every.push(serde_json::from_slice(
+            &answer.context("an answer")?.payload,
+        )?);
+    }
+    Ok(every)
 }
 
 fn named<'a>(list: &'a Value, name: &str) -> &'a Value {

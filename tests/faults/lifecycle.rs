@@ -6,10 +6,13 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Output, Stdio};
 
 use rustix::process::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use crate::support::nats;
 use crate::support::process::{servers_of, user};
-use crate::support::program::{Folder, PROGRAM, run, text, until_it_serves, up_command, wait};
+use crate::support::program::{
+    Endpoints, Folder, PROGRAM, run, text, until_it_serves, up_command, wait,
+};
 use crate::support::{LOOK_EVERY, TestResult, Up, until};
 
 async fn until_nothing_runs_on(folder: &Folder) -> TestResult {
@@ -157,6 +160,52 @@ async fn the_doctor_finds_nothing_wrong_with_a_healthy_one_and_something_with_no
         text(&examined.stdout)
     );
     Ok(())
+}
+
+/// Both took the account of the journal for that of the feed, where only one was named, and left an empty
+/// `FEED` in it.
+#[tokio::test]
+async fn verify_and_doctor_leave_no_stream_in_an_account_that_has_none() -> TestResult {
+    let up = Up::start("stray")?;
+    let Endpoints { nats, postgres, .. } = &up.endpoints;
+    let api = up.api("default", "member")?;
+    let requested = api.any().await?;
+    api.assignment(&requested.id, requested.position).await?;
+    let before = streams(nats).await?;
+    assert!(!before.contains("FEED"), "{before}");
+
+    let servers = ["--nats", nats, "--database", postgres];
+    let verified = up.run(&[&["verify"], &servers[..]].concat())?;
+    let said = || format!("{}{}", text(&verified.stdout), text(&verified.stderr));
+    assert_eq!(verified.status.code(), Some(0), "{}", said());
+    let keys = up.data().join("keys");
+    let keys = ["--keys", &*keys.to_string_lossy()];
+    let examined = up.run(&[&["doctor"], &servers[..], &keys].concat())?;
+    let said = text(&examined.stdout);
+    assert_eq!(examined.status.code(), Some(1), "{said}");
+    assert!(said.contains("there is none in this account"), "{said}");
+    assert_eq!(streams(nats).await?, before);
+
+    // An account without a journal stays empty as well, and is told from one that has it.
+    let elsewhere = ["--nats", &up.endpoints.nats_feed, "--database", postgres];
+    let verified = up.run(&[&["verify"], &elsewhere[..]].concat())?;
+    assert_eq!(
+        verified.status.code(),
+        Some(1),
+        "{}",
+        text(&verified.stdout)
+    );
+    let left = streams(&up.endpoints.nats_feed).await?;
+    assert!(!left.contains("JOURNAL"), "{left}");
+    Ok(())
+}
+
+/// The streams of an account, in the words of the server.
+async fn streams(nats: &str) -> TestResult<String> {
+    let client = nats::connect(nats).await?;
+    let answer = client.request("$JS.API.STREAM.NAMES", "".into()).await?;
+    let names: Value = serde_json::from_slice(&answer.payload)?;
+    Ok(names["streams"].to_string())
 }
 
 #[tokio::test]

@@ -27,3 +27,4 @@ mod recovery;
 mod schedules;
 mod servers;
 mod standby;
+mod times;

@@ -1,11 +1,10 @@
 //! Fault 1 at named points: the program dies between two steps that are one only together, while clients
 //! work, jobs run and schedules fire. Needs the feature `failpoints`, without which there are no points.
 
-use serde_json::json;
-
 use crate::clients::Clients;
 use crate::load::{Load, check};
 use crate::support::{Dice, TestResult, Up, asked, say};
+use crate::times::EverySecond;
 
 /// Each is a gap that a crash may come into.
 const POINTS: [&str; 5] = [
@@ -38,21 +37,7 @@ async fn it_dies_at_each_named_point_and_loses_doubles_and_invents_nothing() -> 
     let listen = up.listen().to_owned();
     let load = Load::on(&up.endpoints.http);
     let api = up.api("default", "admin")?;
-    let mut schedules = Vec::new();
-    for number in 0..SCHEDULES {
-        let body = json!({
-            "name": format!("often, {number}"), "job": {"queue": "points", "kind": "noop"},
-            "recurrence": {"type": "every", "interval_ms": 1_000},
-            "catch_up": {"type": "all", "at_most": 100},
-        });
-        let began = load.recorder.now();
-        let created = api.post("/v1/schedules", &body).await?.is(201);
-        let id = created.receipt()?.id;
-        let asked = crate::record::write("admin", "schedule", &id, &id);
-        load.recorder
-            .add(asked, began, crate::record::outcome(&created)?);
-        schedules.push(id);
-    }
+    let schedules = EverySecond::create(&api, &load.recorder, SCHEDULES).await?;
     let clients = Clients::start(&load, &api, CLIENTS, &mut dice);
     for _ in 0..kills {
         for point in POINTS {
@@ -66,15 +51,7 @@ async fn it_dies_at_each_named_point_and_loses_doubles_and_invents_nothing() -> 
     }
     clients.end().await?;
     let api = up.api("default", "admin")?;
-    for id in &schedules {
-        let path = format!("/v1/schedules/{id}/pause");
-        let began = load.recorder.now();
-        let paused = api.post(&path, &json!({})).await?.is(200);
-        let asked = crate::record::write("admin", "schedule", id, &format!("pause {id}"));
-        load.recorder
-            .add(asked, began, crate::record::outcome(&paused)?);
-    }
-    crate::schedules::settled(&up).await?;
+    schedules.end(&up, &api, &load.recorder).await?;
     say(&format!(
         "{kills} deaths at each of {} points; {} calls",
         POINTS.len(),

@@ -2,14 +2,23 @@
 
 use std::time::Duration;
 
-use async_nats::{Client, Request, RequestErrorKind};
+use async_nats::{Client, Message, Request, RequestError, RequestErrorKind};
+use bytes::Bytes;
 use commands::ReadError;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tokio::time::{Instant, timeout};
 
 /// How long JetStream may take to answer. Longer than a leader's election on a busy cluster.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// After how long without an answer the same is asked again. While a leader is elected nobody answers, and
+/// the one that is elected then knows nothing of what was asked before: whoever only waited would wait for
+/// seconds that it has no more need of.
+const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// The code for a stream that does not exist.
 pub(super) const STREAM_NOT_FOUND: u64 = 10_059;
@@ -71,7 +80,7 @@ struct Answer {
     error: Option<Refusal>,
 }
 
-/// Asks `$JS.API.<path>`.
+/// Asks `$JS.API.<path>`, more than once where no answer comes: it must not matter when it is done twice.
 pub(super) async fn ask<T: DeserializeOwned>(
     client: &Client,
     path: &str,
@@ -79,10 +88,7 @@ pub(super) async fn ask<T: DeserializeOwned>(
 ) -> Result<T, ApiError> {
     let subject = format!("$JS.API.{path}");
     let body = body.map(Value::to_string).unwrap_or_default();
-    let request = Request::new()
-        .payload(body.into())
-        .timeout(Some(ANSWER_TIMEOUT));
-    let answer = match client.send_request(subject.clone(), request).await {
+    let answer = match answered(client, &subject, body.into()).await {
         Ok(answer) => answer.payload,
         Err(error) if error.kind() == RequestErrorKind::NoResponders => {
             return Err(ApiError::Nobody { subject });
@@ -101,6 +107,22 @@ pub(super) async fn ask<T: DeserializeOwned>(
             description,
         }),
         Err(source) => Err(ApiError::Answer { subject, source }),
+    }
+}
+
+/// The first answer to `body`, which is asked again and again. An answer to what was asked before counts as
+/// well: a server that is slow is not asked in vain.
+async fn answered(client: &Client, subject: &str, body: Bytes) -> Result<Message, RequestError> {
+    let until = Instant::now() + ANSWER_TIMEOUT;
+    let mut asked = FuturesUnordered::new();
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let request = Request::new().payload(body.clone()).timeout(Some(left));
+        asked.push(client.send_request(subject.to_owned(), request));
+        // All of them end at the same moment, and this with them.
+        if let Ok(Some(answer)) = timeout(ASKED_AGAIN_AFTER, asked.next()).await {
+            return answer;
+        }
     }
 }
 

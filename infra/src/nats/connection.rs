@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_nats::{Client, ConnectError, ConnectOptions, Event, ServerAddr};
+use futures_util::future::join_all;
 
 use super::percent;
 
@@ -49,14 +50,45 @@ pub enum Error {
 /// # Errors
 /// When no server takes the connection now.
 pub async fn connect(urls: &str, name: &str) -> Result<Client, Error> {
+    let addresses = parse(urls)?;
+    connect_to(addresses.clone(), &addresses, name).await
+}
+
+/// Connects to each of `urls` by itself: which of them can be reached from here. Each comes with its
+/// address, without what may be a password.
+///
+/// # Errors
+/// When one of them is no address.
+pub async fn connect_each(
+    urls: &str,
+    name: &str,
+) -> Result<Vec<(String, Result<Client, Error>)>, Error> {
+    let addresses = parse(urls)?;
+    let each = addresses.iter().map(async |address| {
+        let connected = connect_to(vec![address.clone()], &addresses, name).await;
+        (host(address), connected)
+    });
+    Ok(join_all(each).await)
+}
+
+fn parse(urls: &str) -> Result<Vec<ServerAddr>, Error> {
     let addresses = urls.split(',').map(str::trim).map(|url| {
         url.parse::<ServerAddr>().map_err(|source| Error::Address {
             address: without_password(url).to_owned(),
             source,
         })
     });
-    let addresses = addresses.collect::<Result<Vec<_>, _>>()?;
-    let options = with_credentials(&addresses)
+    addresses.collect()
+}
+
+/// Connects to one of `addresses`, as the user whom `all` name.
+async fn connect_to(
+    addresses: Vec<ServerAddr>,
+    all: &[ServerAddr],
+    name: &str,
+) -> Result<Client, Error> {
+    let named: Vec<_> = addresses.iter().map(host).collect();
+    let options = with_credentials(all)
         .name(name)
         .connection_timeout(CONNECT_TIMEOUT)
         .ping_interval(PING_INTERVAL)
@@ -68,13 +100,14 @@ pub async fn connect(urls: &str, name: &str) -> Result<Client, Error> {
         .connect(addresses)
         .await
         .map_err(|source| Error::Connect {
-            addresses: urls
-                .split(',')
-                .map(without_password)
-                .collect::<Vec<_>>()
-                .join(","),
+            addresses: named.join(","),
             source,
         })
+}
+
+/// Where a server is.
+fn host(address: &ServerAddr) -> String {
+    format!("{}:{}", address.host(), address.port())
 }
 
 /// The library does not look at user and password in an address: those of the first that has them

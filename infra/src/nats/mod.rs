@@ -1,7 +1,9 @@
 //! JetStream: the journal, the snapshots and the feed as streams of a NATS server.
 //!
 //! - [`connection`]: how a client connects, and how it gets over losing the connection.
+//! - [`cut_off`]: how it leaves a server that is cut off from the others.
 //! - [`server`]: whether the server is one to trust a journal to.
+//! - [`quorum`]: who keeps a stream, and whether it takes messages.
 //! - [`settings`]: the streams' settings, checked and mended at start.
 //! - [`journal`]: `journal.<tenant>.<category>.<id>`, one message a commit.
 //! - [`raw`]: the journal as it is stored, for seals and verification.
@@ -17,12 +19,14 @@
 
 mod api;
 pub mod connection;
+pub mod cut_off;
 mod direct;
 pub mod dispatch;
 pub mod feed;
 pub mod journal;
 mod ordered;
 mod percent;
+pub mod quorum;
 pub mod raw;
 pub mod refill;
 pub mod requests;

@@ -31,6 +31,11 @@ const INACTIVE: Duration = Duration::from_secs(30);
 /// The first and the longest wait before a consumer is made again; it doubles in between.
 const RETRY_MS: (u64, u64) = (50, 2_000);
 
+/// How many times longer than the wait behind it a try may take: the first 1 second, and with each failure
+/// twice as long, up to JetStream's own limit. A server that has died may be given the consumer while it is not
+/// known to be away, and then nobody answers; with another name the consumer may be given to another one.
+const TRY_FOR_RETRIES: u32 = 20;
+
 const LAST_CONSUMER: HeaderName = HeaderName::from_static("Nats-Last-Consumer");
 const STALLED: HeaderName = HeaderName::from_static("Nats-Consumer-Stalled");
 
@@ -194,7 +199,9 @@ impl Ordered {
 
     /// Makes a consumer; on failure waits a little.
     async fn begin(&mut self) {
-        match self.consumer().await {
+        let limit = Duration::from_millis(self.retry_ms) * TRY_FOR_RETRIES;
+        let made = tokio::time::timeout(limit, self.consumer()).await;
+        match made.unwrap_or_else(|elapsed| Err(elapsed.into())) {
             Ok(consumer) => {
                 self.consumer = Some(consumer);
                 self.retry_ms = RETRY_MS.0;

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use async_nats::{Client, ServerInfo};
+use async_nats::Client;
 use futures_util::StreamExt;
 use serde::Deserialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -96,6 +96,42 @@ struct Report {
     config: Config,
     #[serde(default)]
     disabled: bool,
+    #[serde(default)]
+    meta_cluster: Option<Meta>,
+}
+
+/// A report as it comes to the system account.
+#[derive(Deserialize)]
+struct Reported {
+    server: Named,
+    data: Report,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    name: String,
+    ver: String,
+}
+
+/// A server of a cluster, as it says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Its part in JetStream; none for a server in no cluster, or without JetStream.
+    pub meta: Option<Meta>,
+}
+
+/// The servers that decide together which streams there are, and who keeps them.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Meta {
+    /// The name of the one that leads the others, where this server knows of one.
+    #[serde(default)]
+    pub leader: Option<String>,
+    /// How many servers there are, with those that are away.
+    pub cluster_size: usize,
 }
 
 #[derive(Deserialize, Default)]
@@ -110,7 +146,7 @@ struct Config {
 /// When it is too old, takes too little, or has no JetStream.
 pub fn check(client: &Client) -> Result<(), ServerError> {
     let info = client.server_info();
-    if !is_new_enough(&info) {
+    if !is_new_enough(&info.version) {
         return Err(ServerError::Version {
             found: info.version,
         });
@@ -148,12 +184,8 @@ pub async fn check_sync(client: &Client, evidence: &SyncEvidence) -> Result<(), 
             vec![report]
         }
         SyncEvidence::SystemAccount(system) => {
-            reported(system)
-                .await
-                .map_err(|source| ServerError::Report {
-                    from: "the system account".to_owned(),
-                    source,
-                })?
+            let reported = reported(system).await?;
+            reported.into_iter().map(|reported| reported.data).collect()
         }
     };
     let mut with_jetstream = reports
@@ -171,8 +203,24 @@ pub async fn check_sync(client: &Client, evidence: &SyncEvidence) -> Result<(), 
     }
 }
 
-fn is_new_enough(info: &ServerInfo) -> bool {
-    let mut numbers = info.version.split(['.', '-']).map(str::parse::<u64>);
+/// Asks every server of the cluster what it says of itself; `system` is of the system account.
+///
+/// # Errors
+/// When nobody answers.
+pub async fn all(system: &Client) -> Result<Vec<Server>, ServerError> {
+    let reported = reported(system).await?;
+    let servers = reported.into_iter().map(|reported| Server {
+        name: reported.server.name,
+        version: reported.server.ver,
+        meta: reported.data.meta_cluster,
+    });
+    Ok(servers.collect())
+}
+
+/// Whether a server's version is one to trust a journal to.
+#[must_use]
+pub fn is_new_enough(version: &str) -> bool {
+    let mut numbers = version.split(['.', '-']).map(str::parse::<u64>);
     match (numbers.next(), numbers.next()) {
         (Some(Ok(major)), Some(Ok(minor))) => (major, minor) >= VERSION_MIN,
         (Some(_) | None, _) => false,
@@ -196,13 +244,17 @@ async fn monitored(address: &str) -> Result<Report, Box<dyn std::error::Error + 
     Ok(serde_json::from_slice(body)?)
 }
 
-async fn reported(
+async fn reported(system: &Client) -> Result<Vec<Reported>, ServerError> {
+    let collected = collected(system).await;
+    collected.map_err(|source| ServerError::Report {
+        from: "the system account".to_owned(),
+        source,
+    })
+}
+
+async fn collected(
     system: &Client,
-) -> Result<Vec<Report>, Box<dyn std::error::Error + Send + Sync>> {
-    #[derive(Deserialize)]
-    struct Answer {
-        data: Report,
-    }
+) -> Result<Vec<Reported>, Box<dyn std::error::Error + Send + Sync>> {
     let inbox = system.new_inbox();
     let mut answers = system.subscribe(inbox.clone()).await?;
     system
@@ -214,8 +266,7 @@ async fn reported(
         if answer.status.is_some() {
             return Err("it may not ask: this is no user of the system account".into());
         }
-        let answer: Answer = serde_json::from_slice(&answer.payload)?;
-        reports.push(answer.data);
+        reports.push(serde_json::from_slice(&answer.payload)?);
         patience = REPORT_PAUSE;
     }
     if reports.is_empty() {

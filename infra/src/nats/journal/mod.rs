@@ -77,14 +77,20 @@ impl JetStreamJournal {
     /// When the stream cannot be made what it must be.
     pub async fn open(client: Client, settings: Settings) -> Result<Self, SettingsError> {
         wanted(&settings).ensure(&client).await?;
+        Ok(Self::of(client, settings))
+    }
+
+    /// The same for one who only looks: the stream is not made, and stays as it is.
+    #[must_use]
+    pub fn of(client: Client, settings: Settings) -> Self {
         let writer = Writer::start(client.clone(), settings.clone());
         let tail = Tail::new(client.clone(), settings.clone());
-        Ok(Self {
+        Self {
             client,
             settings,
             writer,
             tail,
-        })
+        }
     }
 }
 
