@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use self::rows::{Checked, Rows};
 use crate::fold::Model;
 use crate::model::{ReadModel, Row as _};
-use crate::store::{EachRow, InOffice, Rebuilds, Session, Store, Term};
+use crate::store::{Begun, EachRow, InOffice, Rebuilds, Session, Store, Term};
 use crate::table::{Columns, Guard, Relation, Writes};
 
 /// The tables, and how far they are. Clones share them.
@@ -147,10 +147,7 @@ impl Store for MemoryStore {
         .boxed()
     }
 
-    fn begin<'a>(
-        &'a self,
-        models: &'a [Model],
-    ) -> BoxFuture<'a, Result<(Term, Box<dyn Session>), sqlx::Error>> {
+    fn begin<'a>(&'a self, models: &'a [Model]) -> BoxFuture<'a, Result<Begun, sqlx::Error>> {
         let term = self.state().begin(models);
         let session: Box<dyn Session> = Box::new(self.clone());
         ready(Ok((term, session))).boxed()

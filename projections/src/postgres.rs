@@ -17,7 +17,7 @@ use crate::fold::Model;
 use crate::growth::Growth;
 use crate::lease::{Lease, Office};
 use crate::rebuild::{self, Rebuilder};
-use crate::store::{EachRow, InOffice, Rebuilds, Session, Store, Term};
+use crate::store::{Begun, EachRow, InOffice, Rebuilds, Session, Store};
 use crate::table::{Columns, Relation, Writes};
 
 /// A migrated database.
@@ -52,10 +52,7 @@ impl Store for Postgres {
         .boxed()
     }
 
-    fn begin<'a>(
-        &'a self,
-        models: &'a [Model],
-    ) -> BoxFuture<'a, Result<(Term, Box<dyn Session>), sqlx::Error>> {
+    fn begin<'a>(&'a self, models: &'a [Model]) -> BoxFuture<'a, Result<Begun, sqlx::Error>> {
         async {
             let mut conn = checkpoint::connection(&self.pool).await?;
             let term = checkpoint::take_office(&mut conn, models).await?;

@@ -25,10 +25,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// Begins a term: makes the tables that are missing, and finds out what is live. From here on nobody
     /// of an earlier term moves anything.
-    fn begin<'a>(
-        &'a self,
-        models: &'a [Model],
-    ) -> BoxFuture<'a, Result<(Term, Box<dyn Session>), sqlx::Error>>;
+    fn begin<'a>(&'a self, models: &'a [Model]) -> BoxFuture<'a, Result<Begun, sqlx::Error>>;
 
     /// Builds the models that are pending, and whatever is asked for, for as long as it is polled.
     fn rebuild(&self, rebuilds: Rebuilds) -> BoxFuture<'static, ()>;
@@ -52,6 +49,9 @@ pub trait Session: Send {
     /// Finds out whether `writes` could be stored, and leaves nothing of them.
     fn rehearse(&mut self, writes: Writes) -> BoxFuture<'_, Result<(), sqlx::Error>>;
 }
+
+/// A term, and its runner's way to the tables.
+pub type Begun = (Term, Box<dyn Session>);
 
 /// Takes one row.
 pub type EachRow<'a> = dyn FnMut(&dyn Fields) -> Result<(), sqlx::Error> + Send + 'a;
