@@ -49,6 +49,12 @@ impl MemoryStore {
         self.state().position
     }
 
+    /// The present term.
+    #[must_use]
+    pub fn term(&self) -> i64 {
+        self.state().term
+    }
+
     /// The models that have stopped, each with what its table has and why.
     #[must_use]
     pub fn stopped(&self) -> BTreeMap<&'static str, (Position, String)> {

@@ -5,7 +5,6 @@
 //! (`tests/read_side/contract.rs`) runs against both. Queries, rebuilds and the proof are no part of it:
 //! they are Postgres' own ([ADR 12](../../docs/adr/0012-the-runner-meets-its-tables-at-a-port.md)).
 
-use std::any::Any;
 use std::sync::Arc;
 
 use domain::Position;
@@ -61,7 +60,7 @@ pub struct InOffice {
     /// Cancelled when the office may be somebody else's.
     pub lost: CancellationToken,
     /// Leaves the office when it is dropped.
-    pub guard: Box<dyn Any + Send>,
+    pub guard: Box<dyn Send>,
 }
 
 /// A term of office as it begins.

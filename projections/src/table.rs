@@ -15,8 +15,7 @@ pub use self::fields::Fields;
 pub use self::relation::Relation;
 pub use self::wire::{Columns, RowWriter};
 pub(crate) use self::wire::{CopyRows, EPOCH_MICROSECOND, differing, row_bytes};
-pub use self::writes::Writes;
-pub(crate) use self::writes::{Action, Change, Guard};
+pub use self::writes::{Action, Change, Guard, Stop, Writes};
 
 /// What every write asks: whether the guard of [`Writes`] found its row.
 const IF_MOVED: &str = "exists (select from moved)";

@@ -9,37 +9,51 @@ use super::{Columns, Relation};
 /// What is written in one step, and when it is.
 #[derive(Debug)]
 pub struct Writes {
-    pub(crate) guard: Guard,
-    pub(crate) changes: Vec<Change>,
-    pub(crate) stops: Vec<Stop>,
+    /// Where the read side has to be.
+    pub guard: Guard,
+    /// What becomes of rows.
+    pub changes: Vec<Change>,
+    /// Which models stop.
+    pub stops: Vec<Stop>,
 }
 
 /// Where the read side has to be for writes to happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Guard {
+pub enum Guard {
     /// Anywhere.
     None,
     /// At `from` in this term; it is at `to` then.
     Move {
+        /// The present term.
         term: i64,
+        /// Where it is.
         from: Position,
+        /// Where it is then.
         to: Position,
     },
-    /// Here in this term; it stays here while they happen.
-    Hold { term: i64, at: Position },
+    /// At `at` in this term; it stays there while they happen.
+    Hold {
+        /// The present term.
+        term: i64,
+        /// Where it is.
+        at: Position,
+    },
 }
 
 /// Rows of one table that change in the same way.
 #[derive(Debug)]
-pub(crate) struct Change {
-    pub(crate) relation: Arc<Relation>,
-    pub(crate) action: Action,
-    pub(crate) rows: Columns,
+pub struct Change {
+    /// Of which table.
+    pub relation: Arc<Relation>,
+    /// What becomes of them.
+    pub action: Action,
+    /// Rows, or their keys.
+    pub rows: Columns,
 }
 
 /// What becomes of the rows of a [`Change`]: each is named once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Action {
+pub enum Action {
     /// Whole rows, written over those that are there, but for what is fixed.
     Upsert,
     /// Whole rows; one that is there stays as it is.
@@ -50,11 +64,13 @@ pub(crate) enum Action {
 
 /// A model that cannot go on.
 #[derive(Debug)]
-pub(crate) struct Stop {
-    pub(crate) model: &'static str,
+pub struct Stop {
+    /// Its name.
+    pub model: &'static str,
     /// What its table has.
-    pub(crate) position: Position,
-    pub(crate) error: String,
+    pub position: Position,
+    /// Why.
+    pub error: String,
 }
 
 impl Writes {
