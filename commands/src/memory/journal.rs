@@ -1,7 +1,7 @@
 //! The journal in memory.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use bytes::Bytes;
 use domain::{Chain, CommandId, Commit, Entry, Position, StreamId};
@@ -57,6 +57,8 @@ struct Stored {
     payload: Bytes,
     chain: Chain,
     trace: Option<String>,
+    /// As its readers get it, decoded for the first of them.
+    entry: OnceLock<Entry>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +85,7 @@ impl MemoryJournal {
             payload,
             chain: Chain::default(),
             trace: None,
+            entry: OnceLock::new(),
         });
         self.inner.written.notify_waiters();
         position
@@ -119,6 +122,7 @@ impl MemoryJournal {
             payload: append.payload,
             chain: append.chain,
             trace: append.trace,
+            entry: OnceLock::new(),
         });
         log.by_command.insert(append.id, position);
         self.inner.written.notify_waiters();
@@ -128,24 +132,24 @@ impl MemoryJournal {
         }
     }
 
-    async fn wait_behind(&self, after: Position) -> Vec<(Position, Stored)> {
+    async fn wait_behind(&self, after: Position) -> Vec<Entry> {
         loop {
             // Made before the look, so that what is written behind the look is not missed.
             let written = self.inner.written.notified();
-            let stored = self.stored_behind(after);
-            if !stored.is_empty() {
-                return stored;
+            let entries = self.entries_behind(after);
+            if !entries.is_empty() {
+                return entries;
             }
             written.await;
         }
     }
 
-    fn stored_behind(&self, after: Position) -> Vec<(Position, Stored)> {
+    fn entries_behind(&self, after: Position) -> Vec<Entry> {
         let log = locked(&self.inner.log);
         let skip = usize::try_from(after.0).unwrap_or(usize::MAX);
         let behind = log.stored.iter().enumerate().skip(skip);
-        let numbered = behind.map(|(index, stored)| (Position(index as u64 + 1), stored.clone()));
-        numbered.take(READ_COMMITS_MAX).collect()
+        let entries = behind.map(|(index, stored)| stored.entry(Position(index as u64 + 1)));
+        entries.take(READ_COMMITS_MAX).collect()
     }
 }
 
@@ -179,14 +183,15 @@ impl Stored {
         }
     }
 
-    fn entry(self, position: Position) -> Entry {
-        match self.decode(position) {
+    fn entry(&self, position: Position) -> Entry {
+        let decode = || match self.clone().decode(position) {
             Ok(commit) => Entry::Commit(Arc::new(commit)),
             Err(error) => Entry::Unreadable {
                 position,
                 reason: error.to_string(),
             },
-        }
+        };
+        self.entry.get_or_init(decode).clone()
     }
 }
 
@@ -219,13 +224,9 @@ impl Journal for MemoryJournal {
     fn read_all(&self, after: Position) -> BoxStream<'static, Entry> {
         let journal = self.clone();
         stream::unfold((journal, after), async |(journal, after)| {
-            let stored = journal.wait_behind(after).await;
-            let last = stored.last().map_or(after, |(position, _)| *position);
-            let entries = stored
-                .into_iter()
-                .map(|(position, stored)| stored.entry(position));
-            let entries = stream::iter(entries.collect::<Vec<_>>());
-            Some((entries, (journal, last)))
+            let entries = journal.wait_behind(after).await;
+            let last = entries.last().map_or(after, Entry::position);
+            Some((stream::iter(entries), (journal, last)))
         })
         .flatten()
         .boxed()

@@ -10,7 +10,7 @@ use domain::{Entry, Position};
 use futures_util::future::{BoxFuture, FutureExt as _};
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use projections::store::{Begun, EachRow, Rebuilds};
-use projections::table::{Columns, Guard, Relation, Writes};
+use projections::table::{Column, Columns, Guard, Kind, Relation, Table, Writes};
 use projections::{InOffice, Model, Session, Source, SourceError, Store};
 
 use super::{Outside, Planned};
@@ -25,6 +25,8 @@ enum Fate {
     AnswerLost,
     /// It arrives when its runner has long given it up.
     Late(Duration),
+    /// Said to have a row that cannot be stored, and taken when it is sent again.
+    Refused,
     /// Its runner stands still before it sends it, and may have lost its office meanwhile.
     Stalled(Duration),
 }
@@ -79,6 +81,12 @@ impl Store for Outside {
                 return Err(away());
             }
             let (term, _) = self.world.tables.begin(models).await?;
+            self.world.note(|| {
+                format!(
+                    "term {} of the tables begins at {}",
+                    term.number, term.position
+                )
+            });
             self.way().await;
             if self.world.strikes(10) {
                 return Err(away());
@@ -148,10 +156,11 @@ impl Line {
         if !world.strikes(6) {
             return Fate::Arrives;
         }
-        match rng.below(4) {
+        match rng.below(5) {
             0 => Fate::RequestLost,
             1 => Fate::AnswerLost,
             2 => Fate::Late(rng.millis(1..=4_000)),
+            3 => Fate::Refused,
             _ => Fate::Stalled(rng.millis(1..=15_000)),
         }
     }
@@ -165,6 +174,7 @@ impl Line {
         match fate {
             Fate::Arrives => write(world, term, writes).await,
             Fate::RequestLost => Err(away()),
+            Fate::Refused => Err(unstorable(world).await),
             Fate::AnswerLost => {
                 drop(write(world, term, writes).await);
                 Err(away())
@@ -187,6 +197,29 @@ impl Line {
 
 fn away() -> sqlx::Error {
     sqlx::Error::Io(std::io::Error::other(Planned))
+}
+
+/// The error that a store gives for a text with a NUL.
+async fn unstorable(world: &World) -> sqlx::Error {
+    static COLUMNS: [Column; 1] = [Column {
+        name: "text",
+        kind: Kind::Text,
+    }];
+    static TABLE: Table = Table {
+        name: "none",
+        columns: &COLUMNS,
+        key_columns: 1,
+        fixed: &[],
+        create: "",
+        serve: "",
+        views: "",
+    };
+    let mut rows = Columns::new(&COLUMNS);
+    rows.push(|out| out.text("\0"));
+    let mut writes = Writes::always();
+    writes.upsert(&Arc::new(Relation::of(&TABLE)), rows);
+    let refused = world.tables.clone().rehearse(writes).await;
+    refused.expect_err("no store takes a NUL")
 }
 
 /// What the tables themselves do with what arrives. They move forward, and in the present term only.
