@@ -111,12 +111,12 @@ impl Projector {
     /// migrated.
     #[must_use]
     pub fn new(pool: PgPool, source: Arc<dyn Source>) -> Self {
-        Self::into_store(Arc::new(Postgres::new(pool)), source)
+        Self::over(Arc::new(Postgres::new(pool)), source)
     }
 
     /// The same with another store.
     #[must_use]
-    pub fn into_store(store: Arc<dyn Store>, source: Arc<dyn Source>) -> Self {
+    pub fn over(store: Arc<dyn Store>, source: Arc<dyn Source>) -> Self {
         Self {
             store,
             source,

@@ -2,8 +2,8 @@
 //!
 //! Rows go over it in Postgres' binary form, a batch in one call. [`Postgres`](crate::postgres::Postgres)
 //! answers it in operation, [`MemoryStore`](crate::memory::MemoryStore) in a simulation; one contract suite
-//! (`tests/read_side/contract.rs`) runs against both. Queries, rebuilds and the proof are no part of it:
-//! they are Postgres' own ([ADR 12](../../docs/adr/0012-the-runner-meets-its-tables-at-a-port.md)).
+//! (`tests/read_side/contract.rs`) runs against both. Queries, rebuilds and the proof stay off it: they are
+//! Postgres' own (ADR 12).
 
 use std::sync::Arc;
 
@@ -26,7 +26,8 @@ pub trait Store: Send + Sync + 'static {
     /// of an earlier term moves anything.
     fn begin<'a>(&'a self, models: &'a [Model]) -> BoxFuture<'a, Result<Begun, sqlx::Error>>;
 
-    /// Builds the models that are pending, and whatever is asked for, for as long as it is polled.
+    /// Builds the models that are pending, and whatever is asked for, in its own way, for as long as it is
+    /// polled.
     fn rebuild(&self, rebuilds: Rebuilds) -> BoxFuture<'static, ()>;
 }
 

@@ -57,7 +57,7 @@ pub(crate) async fn keep_projecting(world: Arc<World>, number: usize) {
     loop {
         let life = Life::of(world.rng.from(CALLS));
         let outside = Arc::new(Outside::new(&world, life.clone(), Duration::ZERO));
-        let projector = Projector::into_store(outside.clone(), outside);
+        let projector = Projector::over(outside.clone(), outside);
         let projecting = tokio::spawn(projector.run(CancellationToken::new()));
         let projecting = AbortOnDropHandle::new(projecting);
         life.ended().await;

@@ -6,9 +6,9 @@
 
 use std::collections::BTreeMap;
 
-use domain::{Aggregate, Commit, Entry, Position, StreamId};
+use domain::{Commit, Entry, Position, StreamId};
 use projections::fact::Facts;
-use projections::model::ReadModel;
+use projections::model::{ReadModel, Reads};
 use projections::{
     MemoryStore, Poison, assignment, assignment_event, batch, command, job, queue, schedule,
     workload,
@@ -27,33 +27,79 @@ pub(crate) fn judge(tables: &MemoryStore, commits: &[Commit], faults: &mut Vec<S
     ];
     let decode = |commit: &Commit| Facts::decode(Entry::Commit(commit.clone().into()), &reads);
     let facts: Vec<_> = commits.iter().map(decode).collect();
-    compare::<assignment::Model>(tables, &facts, faults);
-    compare::<assignment_event::Model>(tables, &facts, faults);
-    compare::<workload::Model>(tables, &facts, faults);
-    compare::<command::Model>(tables, &facts, faults);
-    compare::<job::Model>(tables, &facts, faults);
-    compare::<queue::Model>(tables, &facts, faults);
-    compare::<schedule::Model>(tables, &facts, faults);
-    compare::<batch::Model>(tables, &facts, faults);
-    follow(tables, commits, faults);
+    let judging = Judging {
+        tables,
+        facts: &facts,
+        ends: &ends(commits),
+    };
+    judging.ended::<assignment::Model>(faults, |row| (row.version, row.position));
+    judging.ended::<job::Model>(faults, |row| (row.version, row.position));
+    judging.ended::<queue::Model>(faults, |row| (row.version, row.position));
+    judging.ended::<schedule::Model>(faults, |row| (row.version, row.position));
+    judging.ended::<batch::Model>(faults, |row| (row.version, row.position));
+    judging.compared::<assignment_event::Model>(faults);
+    judging.compared::<workload::Model>(faults);
+    let receipts = judging.compared::<command::Model>(faults).len();
+    if receipts != commits.len() {
+        let commits = commits.len();
+        faults.push(format!("{receipts} rows of commands for {commits} commits"));
+    }
 }
 
-fn compare<M: ReadModel>(tables: &MemoryStore, facts: &[Facts], faults: &mut Vec<String>) {
-    let name = M::TABLE.name;
-    let stored = tables.rows::<M>().expect("what models write they read");
-    let folded = match straight::<M>(facts) {
-        Ok(folded) => folded,
-        Err(poison) => return faults.push(format!("`{name}` cannot be folded: {poison}")),
-    };
-    for (key, row) in &folded {
-        match stored.get(key) {
-            Some(stored) if stored == row => {}
-            stored => faults.push(format!("`{name}` has {stored:?} where it should {row:?}")),
+/// Where the last commit of a stream stands, and how many events there were with it.
+type End = (u64, Position);
+
+struct Judging<'a> {
+    tables: &'a MemoryStore,
+    facts: &'a [Facts],
+    ends: &'a BTreeMap<&'a StreamId, End>,
+}
+
+impl Judging<'_> {
+    /// Compares the rows of `M` with its fold; gives them.
+    fn compared<M: ReadModel>(&self, faults: &mut Vec<String>) -> BTreeMap<M::Key, M::Row> {
+        let name = M::TABLE.name;
+        let stored = self.tables.rows::<M>();
+        let stored = stored.expect("what models write they read");
+        let folded = straight::<M>(self.facts).unwrap_or_else(|poison| {
+            faults.push(format!("`{name}` cannot be folded: {poison}"));
+            BTreeMap::new()
+        });
+        for (key, row) in &folded {
+            match stored.get(key) {
+                Some(stored) if stored == row => {}
+                stored => faults.push(format!("`{name}` has {stored:?} where it should {row:?}")),
+            }
+        }
+        for key in stored.keys().filter(|key| !folded.contains_key(key)) {
+            faults.push(format!("`{name}` has a row of {key:?} too many"));
+        }
+        stored
+    }
+
+    /// The same for rows that are aggregates: each ends where its stream ends, whatever the model folds.
+    fn ended<M: ReadModel>(&self, faults: &mut Vec<String>, end: impl Fn(&M::Row) -> End) {
+        let rows = self.compared::<M>(faults);
+        let mut rows: Vec<_> = rows.values().map(end).collect();
+        let Reads::Category(category) = M::READS else {
+            panic!("an aggregate has a category");
+        };
+        let ends = self.ends.iter();
+        let ends = ends.filter(|(stream, _)| stream.is_of(category));
+        let mut ends: Vec<_> = ends.map(|(_, end)| *end).collect();
+        ends.sort_unstable();
+        rows.sort_unstable();
+        if ends != rows {
+            faults.push(format!("streams end at {ends:?}, their rows at {rows:?}"));
         }
     }
-    for key in stored.keys().filter(|key| !folded.contains_key(key)) {
-        faults.push(format!("`{name}` has a row of {key:?} too many"));
-    }
+}
+
+fn ends(commits: &[Commit]) -> BTreeMap<&StreamId, End> {
+    let end = |commit: &Commit| (commit.version_after(), commit.position);
+    let ends = commits.iter().map(|commit| (&commit.stream, end(commit)));
+    // The last of each stream stays.
+    ends.collect()
 }
 
 fn straight<M: ReadModel>(facts: &[Facts]) -> Result<BTreeMap<M::Key, M::Row>, Poison> {
@@ -68,46 +114,4 @@ fn straight<M: ReadModel>(facts: &[Facts]) -> Result<BTreeMap<M::Key, M::Row>, P
         }
     }
     Ok(rows)
-}
-
-/// Where the last commit of a stream stands, and how many events there were with it.
-type End = (u64, Position);
-
-/// Whatever the models fold: rows end where their streams end, and every command has a row.
-fn follow(tables: &MemoryStore, commits: &[Commit], faults: &mut Vec<String>) {
-    let mut ends: BTreeMap<&StreamId, End> = BTreeMap::new();
-    for commit in commits {
-        ends.insert(&commit.stream, (commit.version_after(), commit.position));
-    }
-    let rows = tables.rows::<assignment::Model>().expect("rows");
-    let rows = rows.into_values().map(|row| (row.version, row.position));
-    same::<domain::assignment::Assignment>(&ends, rows.collect(), faults);
-    let rows = tables.rows::<job::Model>().expect("rows");
-    let rows = rows.into_values().map(|row| (row.version, row.position));
-    same::<domain::job::Job>(&ends, rows.collect(), faults);
-    let rows = tables.rows::<schedule::Model>().expect("rows");
-    let rows = rows.into_values().map(|row| (row.version, row.position));
-    same::<domain::schedule::Schedule>(&ends, rows.collect(), faults);
-    let rows = tables.rows::<batch::Model>().expect("rows");
-    let rows = rows.into_values().map(|row| (row.version, row.position));
-    same::<domain::batch::Batch>(&ends, rows.collect(), faults);
-    let receipts = tables.rows::<command::Model>().expect("rows").len();
-    if receipts != commits.len() {
-        let commits = commits.len();
-        faults.push(format!("{receipts} rows of commands for {commits} commits"));
-    }
-}
-
-fn same<A: Aggregate>(
-    ends: &BTreeMap<&StreamId, End>,
-    mut rows: Vec<End>,
-    faults: &mut Vec<String>,
-) {
-    let ends = ends.iter().filter(|(stream, _)| stream.is_of(A::CATEGORY));
-    let mut ends: Vec<_> = ends.map(|(_, end)| *end).collect();
-    ends.sort_unstable();
-    rows.sort_unstable();
-    if ends != rows {
-        faults.push(format!("streams end at {ends:?}, their rows at {rows:?}"));
-    }
 }
