@@ -9,24 +9,10 @@ use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::{Connection, Row as _};
 
 use crate::fold::{Model, Poisoned};
+use crate::postgres::execute;
 use crate::read::Columns;
+use crate::store::Term;
 use crate::table::{Writes, safe};
-
-/// A term of office as it begins.
-#[derive(Debug)]
-pub(crate) struct Term {
-    pub(crate) number: i64,
-    /// Where the read side is.
-    pub(crate) position: Position,
-    /// The models that stand there.
-    pub(crate) live: Vec<Model>,
-    /// The models that have to be built: new, changed, stopped, or asked for.
-    pub(crate) pending: Vec<Model>,
-}
-
-/// Another runner has moved the read side, or has taken office.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Fenced;
 
 /// Opens a connection of our own for work that must not be slowed by plans made for other data.
 ///
@@ -113,9 +99,9 @@ async fn is_live(
     );
     if live && serves != version {
         let error = format!("version `{serves}` serves until version `{version}` is built");
-        stop_at(Writes::always(), model, position, error)?
-            .execute(conn)
-            .await?;
+        let mut writes = Writes::always();
+        writes.stop(model.name(), position, error);
+        execute(conn, writes).await?;
     }
     Ok(live && serves == version)
 }
@@ -160,48 +146,13 @@ async fn serve(conn: &mut PgConnection, model: &Model) -> Result<(), sqlx::Error
     Ok(())
 }
 
-/// Writes that move the read side from one position to the next, and tell everybody when they are
-/// done; their row has the time of the database as `now`, in seconds since 1970. They happen only where
-/// the read side is `from`, in this term.
-pub(crate) fn advance(term: i64, from: Position, to: Position) -> Result<Writes, sqlx::Error> {
-    Writes::behind(include_str!("advance.sql"))
-        .bind(from.0.cast_signed())?
-        .bind(to.0.cast_signed())?
-        .bind(term)
-}
-
-/// Writes that hold the read side where it is, for the rest of the transaction, and happen only where
-/// it is at `position`, in this term.
-pub(crate) fn hold(term: i64, position: Position) -> Result<Writes, sqlx::Error> {
-    Writes::behind("select from read_side where position = $1 and term = $2 for update")
-        .bind(position.0.cast_signed())?
-        .bind(term)
-}
-
 /// Adds that `model` stops before the fact that it cannot take.
-pub(crate) fn stop(
-    writes: Writes,
-    model: &Model,
-    poisoned: &Poisoned,
-) -> Result<Writes, sqlx::Error> {
+pub(crate) fn stop(writes: &mut Writes, model: &Model, poisoned: &Poisoned) {
     let error = format!("commit at `{}`: {}", poisoned.position, poisoned.poison);
-    stop_at(writes, model, before(poisoned.position), error)
+    writes.stop(model.name(), before(poisoned.position), error);
 }
 
 /// The position before `position`.
 pub(crate) fn before(position: Position) -> Position {
     Position(position.0.saturating_sub(1))
-}
-
-fn stop_at(
-    writes: Writes,
-    model: &Model,
-    position: Position,
-    error: String,
-) -> Result<Writes, sqlx::Error> {
-    writes
-        .and(include_str!("stop_model.sql"))
-        .bind(model.name())?
-        .bind(position.0.cast_signed())?
-        .bind(error)
 }

@@ -6,15 +6,18 @@
 
 mod fill;
 
+use std::sync::Arc;
+
 use domain::Position;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use sqlx::{PgConnection, SqlStr};
+use sqlx::PgConnection;
 
 use crate::fact::{Fact, Facts};
 use crate::hot::Hot;
 use crate::model::{Key, Poison, ReadModel, Reads, Row, Rows};
-use crate::table::{Columns, CopyRows, Table, Writes};
+use crate::store::Session;
+use crate::table::{Columns, CopyRows, Fields, Relation, Table, Writes};
 
 /// How many rows of a model stay in memory between batches: some 20 MB of assignments.
 const HOT_ROWS_MAX: usize = 20_000;
@@ -51,10 +54,10 @@ pub(crate) struct Poisoned {
 pub(crate) trait Slot: Send {
     fn model(&self) -> Model;
 
-    /// Folds `batch`, reading rows through `conn`, and adds those that changed to `writes`.
+    /// Folds `batch`, reading rows through `session`, and adds those that changed to `writes`.
     fn fold<'a>(
         &'a mut self,
-        conn: &'a mut PgConnection,
+        session: &'a mut dyn Session,
         batch: &'a [Facts],
         writes: &'a mut Writes,
     ) -> BoxFuture<'a, Result<Folded, sqlx::Error>>;
@@ -149,8 +152,7 @@ struct Cell<R> {
 }
 
 struct Folding<M: ReadModel> {
-    name: String,
-    sql: Statements,
+    relation: Arc<Relation>,
     hot: Hot<M::Key, Cell<M::Row>>,
     changed: Vec<M::Key>,
     /// Rows to write, of a model whose rows never change.
@@ -168,13 +170,6 @@ struct Filled {
     data_bytes: usize,
 }
 
-struct Statements {
-    load: SqlStr,
-    upsert: String,
-    insert_new: String,
-    delete: String,
-}
-
 /// What a fact touches: which of the batch, the fact, the row.
 type Touched<'a, K> = (usize, Fact<'a>, K);
 
@@ -184,8 +179,7 @@ type Stuck = (usize, Poison);
 impl<M: ReadModel> Folding<M> {
     fn new(name: String) -> Self {
         Self {
-            sql: Statements::new(M::TABLE, &name),
-            name,
+            relation: Arc::new(Relation::new(M::TABLE, name)),
             hot: Hot::new(),
             changed: Vec::new(),
             once: Columns::new(M::TABLE.columns),
@@ -219,13 +213,8 @@ impl<M: ReadModel> Folding<M> {
         Ok(())
     }
 
-    /// Makes sure that every touched row is in memory.
-    async fn admit(
-        &mut self,
-        conn: &mut PgConnection,
-        touched: &[Touched<'_, M::Key>],
-        may_be_stored: bool,
-    ) -> Result<(), sqlx::Error> {
+    /// Makes room for every touched row; the keys of those that have to be loaded.
+    fn admit(&mut self, touched: &[Touched<'_, M::Key>], may_be_stored: bool) -> Columns {
         let mut missing = Columns::new(M::TABLE.key());
         for (_, fact, key) in touched {
             let absent = || Cell {
@@ -237,22 +226,28 @@ impl<M: ReadModel> Folding<M> {
                 missing.push(|out| key.write(out));
             }
         }
+        missing
+    }
+
+    /// Loads rows for which there is room.
+    async fn load(
+        &mut self,
+        session: &mut dyn Session,
+        missing: Columns,
+    ) -> Result<(), sqlx::Error> {
         if missing.is_empty() {
             return Ok(());
         }
-        self.add_key(conn).await?;
-        let keys = missing.take().map_err(sqlx::Error::Encode)?;
-        let rows = sqlx::query_with(self.sql.load.clone(), keys)
-            .fetch_all(conn)
-            .await?;
-        for row in &rows {
+        let hot = &mut self.hot;
+        let mut each = |row: &dyn Fields| {
             let row = M::Row::read(row)?;
-            if let Some(cell) = self.hot.get_mut(&row.key()) {
+            if let Some(cell) = hot.get_mut(&row.key()) {
                 cell.row = Some(row);
                 cell.stored = true;
             }
-        }
-        Ok(())
+            Ok(())
+        };
+        session.load(&self.relation, missing, &mut each).await
     }
 
     fn apply(&mut self, touched: Vec<Touched<'_, M::Key>>) -> Result<(), Stuck> {
@@ -287,7 +282,7 @@ impl<M: ReadModel> Folding<M> {
 
     async fn fold_batch(
         &mut self,
-        conn: &mut PgConnection,
+        session: &mut dyn Session,
         batch: &[Facts],
         writes: &mut Writes,
     ) -> Result<Folded, sqlx::Error> {
@@ -298,7 +293,8 @@ impl<M: ReadModel> Folding<M> {
             stuck = untouchable.or(stuck);
             let applied = match M::ROWS {
                 Rows::Folded => {
-                    self.admit(conn, &touched, true).await?;
+                    let missing = self.admit(&touched, true);
+                    self.load(session, missing).await?;
                     self.apply(touched)
                 }
                 Rows::Once => Self::apply_once(touched, |row| self.once.push(|out| row.write(out))),
@@ -310,8 +306,11 @@ impl<M: ReadModel> Folding<M> {
             stuck = Some((index, poison));
         }
         match M::ROWS {
-            Rows::Folded => self.write_changed(writes)?,
-            Rows::Once => writes.add(&self.sql.insert_new, &mut self.once)?,
+            Rows::Folded => self.write_changed(writes),
+            Rows::Once => {
+                let once = std::mem::replace(&mut self.once, Columns::new(M::TABLE.columns));
+                writes.insert_new(&self.relation, once);
+            }
         }
         self.hot.trim(HOT_ROWS_MAX);
         Ok(Folded {
@@ -319,7 +318,7 @@ impl<M: ReadModel> Folding<M> {
         })
     }
 
-    fn write_changed(&mut self, writes: &mut Writes) -> Result<(), sqlx::Error> {
+    fn write_changed(&mut self, writes: &mut Writes) {
         let mut upserts = Columns::new(M::TABLE.columns);
         let mut deletes = Columns::new(M::TABLE.key());
         for key in std::mem::take(&mut self.changed) {
@@ -338,8 +337,8 @@ impl<M: ReadModel> Folding<M> {
                 self.hot.remove(&key);
             }
         }
-        writes.add(&self.sql.upsert, &mut upserts)?;
-        writes.add(&self.sql.delete, &mut deletes)
+        writes.upsert(&self.relation, upserts);
+        writes.delete(&self.relation, deletes);
     }
 }
 
@@ -350,11 +349,11 @@ impl<M: ReadModel> Slot for Folding<M> {
 
     fn fold<'a>(
         &'a mut self,
-        conn: &'a mut PgConnection,
+        session: &'a mut dyn Session,
         batch: &'a [Facts],
         writes: &'a mut Writes,
     ) -> BoxFuture<'a, Result<Folded, sqlx::Error>> {
-        self.fold_batch(conn, batch, writes).boxed()
+        self.fold_batch(session, batch, writes).boxed()
     }
 
     fn fill<'a>(
@@ -376,17 +375,6 @@ impl<M: ReadModel> Slot for Folding<M> {
         self.hot.clear();
         self.changed.clear();
         self.once.clear();
-    }
-}
-
-impl Statements {
-    fn new(table: &Table, name: &str) -> Self {
-        Self {
-            load: table.load(name),
-            upsert: table.upsert(name),
-            insert_new: table.insert_new(name),
-            delete: table.delete(name),
-        }
     }
 }
 

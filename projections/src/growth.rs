@@ -16,28 +16,30 @@ const ANALYZED_AFTER_ROWS: [usize; 3] = [1_000, 10_000, 100_000];
 #[derive(Debug)]
 pub(crate) struct Growth {
     pool: PgPool,
+    tables: Vec<&'static str>,
     rows: usize,
 }
 
 impl Growth {
-    pub(crate) fn new(pool: PgPool) -> Self {
-        Self { pool, rows: 0 }
+    /// Of the tables of `models`.
+    pub(crate) fn new(pool: PgPool, models: &[Model]) -> Self {
+        Self {
+            pool,
+            tables: models.iter().map(Model::name).collect(),
+            rows: 0,
+        }
     }
 
-    /// Notes that `rows` rows were written to the tables of `models`. Nobody waits for an analysis, and
-    /// nothing but the speed of queries depends on it.
-    pub(crate) fn wrote(&mut self, rows: usize, models: impl Iterator<Item = Model>) {
+    /// Notes that `rows` rows were written. Nobody waits for an analysis, and nothing but the speed of
+    /// queries depends on it.
+    pub(crate) fn wrote(&mut self, rows: usize) {
         let before = self.rows;
         self.rows += rows;
         let is_due = |after: &usize| before < *after && *after <= self.rows;
         if !ANALYZED_AFTER_ROWS.iter().any(is_due) {
             return;
         }
-        let tables: Vec<_> = models.map(|model| model.name()).collect();
-        if tables.is_empty() {
-            return;
-        }
-        let analyze = safe(format!("analyze {}", tables.join(", ")));
+        let analyze = safe(format!("analyze {}", self.tables.join(", ")));
         let pool = self.pool.clone();
         tokio::spawn(async move {
             if let Err(error) = sqlx::raw_sql(analyze).execute(&pool).await {

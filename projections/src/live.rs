@@ -9,27 +9,25 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use domain::Position;
 use fail::fail_point;
-use sqlx::postgres::{PgConnection, PgPool};
-use sqlx::{Connection as _, Row as _};
+use sqlx::postgres::PgPool;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::Interval;
+use tokio::time::{Instant, Interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
-use crate::checkpoint::{self, Fenced};
+use crate::checkpoint;
 use crate::fact::Facts;
 use crate::fold::{Model, Poisoned, Slot};
-use crate::growth::Growth;
 use crate::intake::{Batch, Intake};
-use crate::lease::{Lease, Office};
 use crate::model::Poison;
-use crate::rebuild::{self, Rebuilder};
+use crate::postgres::Postgres;
 use crate::source::Source;
+use crate::store::{Rebuilds, Session, Store};
 use crate::table::Writes;
 
 /// How many commits one transaction takes: enough for the statements' own cost not to matter, and
@@ -51,7 +49,7 @@ const HAND_OVER_MS_MAX: u64 = 30_000;
 
 /// Runs the read side: one process is in office, every other stands by.
 pub struct Projector {
-    pool: PgPool,
+    store: Arc<dyn Store>,
     source: Arc<dyn Source>,
     models: Vec<Model>,
 }
@@ -98,31 +96,29 @@ impl From<sqlx::Error> for Ended {
     }
 }
 
-impl From<Fenced> for Ended {
-    fn from(_: Fenced) -> Self {
-        Self::Fenced
-    }
-}
-
 /// A runner in office.
 struct Runner {
-    conn: PgConnection,
+    session: Box<dyn Session>,
     term: i64,
     position: Position,
     live: Vec<Box<dyn Slot>>,
     /// The position again, for whoever measures how far behind it is.
     reached: Arc<AtomicU64>,
-    growth: Growth,
 }
 
 impl Projector {
     /// All models of this crate, fed from `source` into the database of `pool`, which must have been
-    /// migrated. Besides what queries take, the runner takes three connections out of the pool, and
-    /// one more while it rebuilds.
+    /// migrated.
     #[must_use]
     pub fn new(pool: PgPool, source: Arc<dyn Source>) -> Self {
+        Self::over(Arc::new(Postgres::new(pool)), source)
+    }
+
+    /// The same with another store.
+    #[must_use]
+    pub fn over(store: Arc<dyn Store>, source: Arc<dyn Source>) -> Self {
         Self {
-            pool,
+            store,
             source,
             models: Model::all(),
         }
@@ -170,9 +166,8 @@ impl Projector {
     }
 
     async fn hold_office(&self) -> Result<std::convert::Infallible, Ended> {
-        let lease = Lease::acquire(&self.pool, Office::Projector).await?;
-        let mut conn = checkpoint::connection(&self.pool).await?;
-        let term = checkpoint::take_office(&mut conn, &self.models).await?;
+        let office = self.store.enter().await?;
+        let (term, session) = self.store.begin(&self.models).await?;
         tracing::info!(
             term = term.number, position = term.position.0, live = ?term.live, pending = ?term.pending,
             "read side begins"
@@ -180,22 +175,21 @@ impl Projector {
         let reads = self.models.iter().map(Model::reads).collect();
         let mut intake = Intake::open(&*self.source, term.position, reads);
         let (hand_over, mut hand_overs) = mpsc::channel(1);
-        let rebuilder = Rebuilder {
-            pool: self.pool.clone(),
+        let rebuilds = self.store.rebuild(Rebuilds {
             source: Arc::clone(&self.source),
             models: self.models.clone(),
             term: term.number,
+            pending: term.pending,
             hand_over,
-        };
-        let _rebuilds = AbortOnDropHandle::new(tokio::spawn(rebuild::run(rebuilder, term.pending)));
+        });
+        let _rebuilds = AbortOnDropHandle::new(tokio::spawn(rebuilds));
         let slot = |model: &Model| model.slot(model.name().to_owned());
         let mut runner = Runner {
-            conn,
+            session,
             term: term.number,
             position: term.position,
             live: term.live.iter().map(slot).collect(),
             reached: Arc::new(AtomicU64::new(term.position.0)),
-            growth: Growth::new(self.pool.clone()),
         };
         let behind = measure_lag(Arc::clone(&self.source), Arc::clone(&runner.reached));
         let _lag = AbortOnDropHandle::new(tokio::spawn(behind));
@@ -204,7 +198,7 @@ impl Projector {
         loop {
             tokio::select! {
                 biased;
-                () = lease.lost.cancelled() => return Err(Ended::LeaseLost),
+                () = office.lost.cancelled() => return Err(Ended::LeaseLost),
                 Some(hand_over) = hand_overs.recv() => {
                     runner.stand_still(hand_over).await?;
                     runner.count_stopped(self.models.len());
@@ -249,9 +243,9 @@ impl Runner {
                 let position = last(one);
                 let poisoned = Poisoned { position, poison };
                 // Only who may move the read side may say that a model of it has stopped.
-                let held = checkpoint::hold(self.term, self.position)?;
-                let stop = checkpoint::stop(held, &model, &poisoned)?;
-                stop.execute(&mut self.conn).await?.ok_or(Ended::Fenced)?;
+                let mut writes = Writes::hold(self.term, self.position);
+                checkpoint::stop(&mut writes, &model, &poisoned);
+                self.session.write(writes).await?.ok_or(Ended::Fenced)?;
                 self.drop_stopped(&model, &poisoned);
             }
         }
@@ -264,13 +258,12 @@ impl Runner {
         facts: &[Facts],
     ) -> Result<Option<(Model, Poison)>, sqlx::Error> {
         for slot in &mut self.live {
-            let mut tx = self.conn.begin().await?;
             let mut writes = Writes::always();
-            let stored = match slot.fold(&mut tx, facts, &mut writes).await {
-                Ok(_) => writes.execute(&mut tx).await.map(drop),
+            let session = &mut *self.session;
+            let stored = match slot.fold(session, facts, &mut writes).await {
+                Ok(_) => self.session.rehearse(writes).await,
                 Err(error) => Err(error),
             };
-            tx.rollback().await?;
             slot.forget();
             match stored {
                 Ok(()) => {}
@@ -288,24 +281,22 @@ impl Runner {
         let begun = Instant::now();
         let to = last(facts);
         let mut stopped: Vec<(Model, Poisoned)> = Vec::new();
-        let mut writes = checkpoint::advance(self.term, self.position, to)?;
+        let mut writes = Writes::advance(self.term, self.position, to);
         for slot in &mut self.live {
-            let folded = slot.fold(&mut self.conn, facts, &mut writes).await?;
+            let folded = slot.fold(&mut *self.session, facts, &mut writes).await?;
             if let Some(poisoned) = folded.poisoned {
                 stopped.push((slot.model(), poisoned));
             }
         }
         for (model, poisoned) in &stopped {
-            writes = checkpoint::stop(writes, model, poisoned)?;
+            checkpoint::stop(&mut writes, model, poisoned);
         }
         let rows = writes.rows();
         fail_point!("rows-folded", |_| std::process::abort());
-        let moved = writes.execute(&mut self.conn).await?;
+        let moved = self.session.write(writes).await?;
         fail_point!("rows-written", |_| std::process::abort());
-        let now = moved.ok_or(Ended::Fenced)?.try_get("now")?;
+        let now = moved.ok_or(Ended::Fenced)?;
         self.position = to;
-        let models = self.live.iter().map(|slot| slot.model());
-        self.growth.wrote(rows, models);
         for (model, poisoned) in &stopped {
             self.drop_stopped(model, poisoned);
         }

@@ -8,11 +8,10 @@ use std::fmt::Debug;
 use std::hash::Hash;
 
 use domain::{Category, Tenant};
-use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
 use crate::fact::Fact;
-use crate::table::{RowWriter, Table};
+use crate::table::{Fields, RowWriter, Table};
 
 /// A pure fold of facts into the rows of one table.
 pub trait ReadModel: Send + Sync + 'static {
@@ -80,7 +79,7 @@ pub trait Row: Debug + Clone + PartialEq + Send + Sync + Sized + 'static {
     ///
     /// # Errors
     /// When a column is missing or holds something else.
-    fn read(row: &PgRow) -> Result<Self, sqlx::Error>;
+    fn read(row: &dyn Fields) -> Result<Self, sqlx::Error>;
 
     /// Whether no fact is to be expected that changes it: it is then not kept in memory.
     fn is_final(&self) -> bool {

@@ -192,7 +192,7 @@ pub(crate) async fn one<R: Row>(
         .build()
         .fetch_optional(look.connection().await?)
         .await?;
-    let item = row.as_ref().map(R::read).transpose()?;
+    let item = row.as_ref().map(|row| R::read(row)).transpose()?;
     let position = look.end();
     Ok(Found { item, position })
 }
@@ -223,7 +223,10 @@ pub(crate) async fn page<T: Row>(
     // One more than asked for tells whether there is a next page.
     query.push(" limit ").push_bind(i64::from(limit) + 1);
     let rows = query.build().fetch_all(look.connection().await?).await?;
-    let mut items = rows.iter().map(T::read).collect::<Result<Vec<T>, _>>()?;
+    let mut items = rows
+        .iter()
+        .map(|row| T::read(row))
+        .collect::<Result<Vec<T>, _>>()?;
     let more = items.len() > limit as usize;
     items.truncate(limit as usize);
     let next = items.last().filter(|_| more).map(|last| {

@@ -16,11 +16,12 @@ use sqlx::Connection;
 use sqlx::postgres::{PgConnection, PgPool};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::checkpoint::{self, Fenced};
+use crate::checkpoint;
 use crate::fact::Facts;
 use crate::fold::{Model, Poisoned, Slot};
 use crate::intake::{Batch, Intake};
 use crate::live::{HandOver, HandedOver, is_unstorable};
+use crate::postgres::execute;
 use crate::read::Columns;
 use crate::source::Source;
 use crate::table::{Writes, safe};
@@ -47,7 +48,7 @@ const SWAP_LOCK_MS_MAX: u32 = 200;
 /// How long to leave everybody alone after that.
 const SWAP_RETRY_MS: u64 = 1_000;
 
-/// What rebuilds need.
+/// Who rebuilds.
 pub(crate) struct Rebuilder {
     pub(crate) pool: PgPool,
     pub(crate) source: Arc<dyn Source>,
@@ -66,12 +67,6 @@ enum RebuildError {
     Poisoned(Poisoned),
     #[error("the database failed")]
     Database(#[from] sqlx::Error),
-}
-
-impl From<Fenced> for RebuildError {
-    fn from(_: Fenced) -> Self {
-        Self::TermEnded
-    }
 }
 
 /// One model on its way.
@@ -277,7 +272,7 @@ impl Rebuild<'_> {
             let mut writes = Writes::always();
             let folded = self.slot.fold(&mut self.conn, &batch.facts, &mut writes);
             let folded = folded.await?;
-            writes.execute(&mut self.conn).await?;
+            execute(&mut self.conn, writes).await?;
             self.took(&batch, target, folded.poisoned)?;
         }
         Ok(())
@@ -332,8 +327,9 @@ impl Rebuild<'_> {
             .bind(lock_ms_max)
             .execute(&mut *tx)
             .await?;
-        let held = checkpoint::hold(self.rebuilder.term, position)?;
-        held.execute(&mut tx).await?.ok_or(Fenced)?;
+        let held = Writes::hold(self.rebuilder.term, position);
+        let held = execute(&mut tx, held).await?;
+        held.ok_or(RebuildError::TermEnded)?;
         // The views move to the new table first, so that whatever stands on them stays.
         sqlx::raw_sql(table.script(table.views, &next))
             .execute(&mut *tx)

@@ -2,6 +2,8 @@
 //!
 //! Every identifier in the SQL comes from the constants of a model, never from data.
 
+mod fields;
+mod relation;
 mod wire;
 mod writes;
 
@@ -9,10 +11,14 @@ use std::sync::Arc;
 
 use sqlx::{AssertSqlSafe, SqlStr};
 
-pub use self::wire::RowWriter;
-pub(crate) use self::wire::{Columns, CopyRows, differing, row_bytes};
-use self::writes::IF_MOVED;
-pub(crate) use self::writes::Writes;
+pub use self::fields::Fields;
+pub use self::relation::Relation;
+pub use self::wire::{Columns, RowWriter};
+pub(crate) use self::wire::{CopyRows, EPOCH_MICROSECOND, differing, row_bytes};
+pub use self::writes::{Action, Change, Guard, Stop, Writes};
+
+/// What every write asks: whether the guard of [`Writes`] found its row.
+const IF_MOVED: &str = "exists (select from moved)";
 
 /// One table of a read model.
 #[derive(Debug)]
@@ -102,8 +108,8 @@ impl Table {
         ))
     }
 
-    /// Writes rows, over those that are there; a part of [`Writes`].
-    pub(crate) fn upsert(&self, name: &str) -> String {
+    /// Writes rows, over those that are there; a part of the statement of [`Writes`].
+    fn upsert(&self, name: &str) -> String {
         let rest = &self.columns[self.key_columns..];
         let changes = rest.iter().filter(|c| !self.is_fixed(c));
         let set = changes.map(|c| format!("{0} = excluded.{0}", c.name));
@@ -111,8 +117,8 @@ impl Table {
         format!("{} do update set {set}", self.insert_on_conflict(name))
     }
 
-    /// Writes rows, leaving those that are there; a part of [`Writes`].
-    pub(crate) fn insert_new(&self, name: &str) -> String {
+    /// Writes rows, leaving those that are there; a part of the statement of [`Writes`].
+    fn insert_new(&self, name: &str) -> String {
         format!("{} do nothing", self.insert_on_conflict(name))
     }
 
@@ -140,8 +146,8 @@ impl Table {
         ))
     }
 
-    /// Deletes the rows of the given keys; a part of [`Writes`].
-    pub(crate) fn delete(&self, name: &str) -> String {
+    /// Deletes the rows of the given keys; a part of the statement of [`Writes`].
+    fn delete(&self, name: &str) -> String {
         let equal = self.key().iter().map(|c| format!("t.{0} = k.{0}", c.name));
         let equal = equal.collect::<Vec<_>>().join(" and ");
         let keys = names(self.key());
@@ -151,7 +157,7 @@ impl Table {
         )
     }
 
-    fn is_fixed(&self, column: &Column) -> bool {
+    pub(crate) fn is_fixed(&self, column: &Column) -> bool {
         self.fixed.contains(&column.name)
     }
 

@@ -1,12 +1,12 @@
 //! The journal in memory.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use bytes::Bytes;
 use domain::{Chain, CommandId, Commit, Entry, Position, StreamId};
 use futures_util::future::{BoxFuture, FutureExt, ready};
-use futures_util::stream::{self, BoxStream, Stream, StreamExt};
+use futures_util::stream::{self, BoxStream, StreamExt};
 use tokio::sync::Notify;
 
 use super::locked;
@@ -57,6 +57,8 @@ struct Stored {
     payload: Bytes,
     chain: Chain,
     trace: Option<String>,
+    /// As its readers get it, decoded for the first of them.
+    entry: OnceLock<Entry>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +85,7 @@ impl MemoryJournal {
             payload,
             chain: Chain::default(),
             trace: None,
+            entry: OnceLock::new(),
         });
         self.inner.written.notify_waiters();
         position
@@ -119,6 +122,7 @@ impl MemoryJournal {
             payload: append.payload,
             chain: append.chain,
             trace: append.trace,
+            entry: OnceLock::new(),
         });
         log.by_command.insert(append.id, position);
         self.inner.written.notify_waiters();
@@ -128,24 +132,40 @@ impl MemoryJournal {
         }
     }
 
-    async fn wait_behind(&self, after: Position) -> Vec<(Position, Stored)> {
+    /// What `of` makes of everything that is stored behind `after`, for ever.
+    fn follow<T: Send + 'static>(
+        &self,
+        after: Position,
+        of: fn(&Stored, Position) -> T,
+    ) -> BoxStream<'static, T> {
+        let journal = self.clone();
+        stream::unfold((journal, after), async move |(journal, after)| {
+            let made = journal.wait_behind(after, of).await;
+            let last = Position(after.0 + made.len() as u64);
+            Some((stream::iter(made), (journal, last)))
+        })
+        .flatten()
+        .boxed()
+    }
+
+    async fn wait_behind<T>(&self, after: Position, of: fn(&Stored, Position) -> T) -> Vec<T> {
         loop {
             // Made before the look, so that what is written behind the look is not missed.
             let written = self.inner.written.notified();
-            let stored = self.stored_behind(after);
-            if !stored.is_empty() {
-                return stored;
+            let made = self.behind(after, of);
+            if !made.is_empty() {
+                return made;
             }
             written.await;
         }
     }
 
-    fn stored_behind(&self, after: Position) -> Vec<(Position, Stored)> {
+    fn behind<T>(&self, after: Position, of: fn(&Stored, Position) -> T) -> Vec<T> {
         let log = locked(&self.inner.log);
         let skip = usize::try_from(after.0).unwrap_or(usize::MAX);
         let behind = log.stored.iter().enumerate().skip(skip);
-        let numbered = behind.map(|(index, stored)| (Position(index as u64 + 1), stored.clone()));
-        numbered.take(READ_COMMITS_MAX).collect()
+        let made = behind.map(|(index, stored)| of(stored, Position(index as u64 + 1)));
+        made.take(READ_COMMITS_MAX).collect()
     }
 }
 
@@ -179,14 +199,15 @@ impl Stored {
         }
     }
 
-    fn entry(self, position: Position) -> Entry {
-        match self.decode(position) {
+    fn entry(&self, position: Position) -> Entry {
+        let decode = || match self.clone().decode(position) {
             Ok(commit) => Entry::Commit(Arc::new(commit)),
             Err(error) => Entry::Unreadable {
                 position,
                 reason: error.to_string(),
             },
-        }
+        };
+        self.entry.get_or_init(decode).clone()
     }
 }
 
@@ -217,10 +238,7 @@ impl Journal for MemoryJournal {
     }
 
     fn read_all(&self, after: Position) -> BoxStream<'static, Entry> {
-        let stored = self.clone().follow(after);
-        stored
-            .map(|(position, stored)| stored.entry(position))
-            .boxed()
+        self.follow(after, Stored::entry)
     }
 
     fn head(&self) -> BoxFuture<'_, Result<Position, ReadError>> {
@@ -229,24 +247,9 @@ impl Journal for MemoryJournal {
     }
 }
 
-impl MemoryJournal {
-    /// Whatever is stored behind `after`, for ever.
-    fn follow(self, after: Position) -> impl Stream<Item = (Position, Stored)> + Send + 'static {
-        stream::unfold((self, after), async |(journal, after)| {
-            let stored = journal.wait_behind(after).await;
-            let last = stored.last().map_or(after, |(position, _)| *position);
-            Some((stream::iter(stored), (journal, last)))
-        })
-        .flatten()
-    }
-}
-
 impl RawTail for MemoryJournal {
     fn follow_raw(&self, after: Position) -> BoxStream<'static, RawCommit> {
-        let stored = self.clone().follow(after);
-        stored
-            .map(|(position, stored)| stored.raw(position))
-            .boxed()
+        self.follow(after, Stored::raw)
     }
 
     fn raw_end(&self) -> BoxFuture<'_, Result<Position, ReadError>> {

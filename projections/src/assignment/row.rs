@@ -4,15 +4,13 @@ use domain::assignment::{
     Description, EffortMinutes, Labels, Outcome, Priority, Reason, Status, Title, Window,
 };
 use domain::{Name, Position, Tenant, Timestamp};
-use sqlx::Row as _;
-use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
 use super::Key;
 use crate::model::Row;
 use crate::read::{self, Columns};
 use crate::table::Kind::{Bigint, Integer, Jsonb, Text, Timestamp as Time, Uuid as Id};
-use crate::table::{Column, RowWriter, Table};
+use crate::table::{Column, Fields, RowWriter, Table};
 
 /// An assignment as it stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -141,11 +139,10 @@ impl Row for AssignmentRow {
         out.count(self.position.0);
     }
 
-    fn read(row: &PgRow) -> Result<Self, sqlx::Error> {
-        let labels: sqlx::types::Json<Labels> = row.try_get("labels")?;
+    fn read(row: &dyn Fields) -> Result<Self, sqlx::Error> {
         Ok(Self {
             tenant: row.tenant("tenant")?,
-            id: row.try_get("id")?,
+            id: row.uuid("id")?,
             title: row.parsed("title")?,
             description: row.parsed_or_null("description")?,
             kind: row.parsed("kind")?,
@@ -154,9 +151,9 @@ impl Row for AssignmentRow {
             requester: row.parsed("requester")?,
             assignee: row.parsed_or_null("assignee")?,
             priority: read::converted("priority", row.small("priority")?)?,
-            labels: labels.0,
+            labels: row.jsonb("labels")?,
             window: window(row)?,
-            effort_minutes: match row.try_get::<Option<i32>, _>("effort_minutes")? {
+            effort_minutes: match row.integer_or_null("effort_minutes")? {
                 Some(minutes) => Some(read::converted("effort_minutes", minutes.unsigned_abs())?),
                 None => None,
             },
@@ -174,7 +171,7 @@ impl Row for AssignmentRow {
     }
 }
 
-fn window(row: &PgRow) -> Result<Option<Window>, sqlx::Error> {
+fn window(row: &dyn Fields) -> Result<Option<Window>, sqlx::Error> {
     let start = row.time_or_null("window_start")?;
     let end = row.time_or_null("window_end")?;
     let window = start.zip(end).map(|(start, end)| Window::new(start, end));

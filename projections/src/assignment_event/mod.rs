@@ -10,9 +10,7 @@ use std::iter::once;
 use domain::assignment::Assignment;
 use domain::{Aggregate, CommandId, EventPosition, Name, Tenant, Timestamp};
 use serde_json::value::RawValue;
-use sqlx::postgres::PgRow;
-use sqlx::types::Json;
-use sqlx::{QueryBuilder, Row as _};
+use sqlx::QueryBuilder;
 use uuid::Uuid;
 
 use crate::cursor::{Order, Tie, Value};
@@ -21,7 +19,7 @@ use crate::model::{Poison, ReadModel, Reads, Row, Rows};
 use crate::query::{Page, Paging, QueryError, Reader, Sorting, page};
 use crate::read::{self, Columns};
 use crate::table::Kind::{Bigint, Integer, Json as JsonText, Text, Timestamp as Time, Uuid as Id};
-use crate::table::{Column, Kind, RowWriter, Table};
+use crate::table::{Column, Fields, Kind, RowWriter, Table};
 
 /// The read model.
 #[derive(Debug)]
@@ -178,26 +176,23 @@ impl Row for EventRow {
         }
     }
 
-    fn read(row: &PgRow) -> Result<Self, sqlx::Error> {
-        let data: Json<Box<RawValue>> = row.try_get("data")?;
-        let shape: i32 = row.try_get("v")?;
-        let index: i32 = row.try_get("index")?;
+    fn read(row: &dyn Fields) -> Result<Self, sqlx::Error> {
         Ok(Self {
             event: EventPosition {
                 position: row.position("position")?,
-                index: index.cast_unsigned(),
+                index: row.integer("index")?.cast_unsigned(),
             },
             tenant: row.tenant("tenant")?,
-            id: row.try_get("id")?,
+            id: row.uuid("id")?,
             version: row.count("version")?,
-            name: row.try_get::<&str, _>("type")?.into(),
-            shape: read::converted("v", shape)?,
-            data: data.0,
+            name: row.text("type")?.into(),
+            shape: read::converted("v", row.integer("v")?)?,
+            data: row.json("data")?,
             at: row.time("at")?,
             occurred_at: row.time_or_null("occurred_at")?,
             principal: row.parsed("principal")?,
             on_behalf_of: row.parsed_or_null("on_behalf_of")?,
-            command: CommandId(row.try_get("command")?),
+            command: CommandId(row.uuid("command")?),
             correlation: row.parsed_or_null("correlation")?,
             causation: row.parsed_or_null("causation")?,
         })

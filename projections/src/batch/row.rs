@@ -4,16 +4,13 @@ use domain::batch::{Counts, JobCount, Status};
 use domain::job::Template;
 use domain::labels::Labels;
 use domain::{Name, Position, Tenant, Timestamp};
-use sqlx::Row as _;
-use sqlx::postgres::PgRow;
-use sqlx::types::Json as Column;
 use uuid::Uuid;
 
 use super::Key;
 use crate::model::Row;
 use crate::read::{self, Columns};
 use crate::table::Kind::{Bigint, Jsonb, Text, Timestamp as Time, Uuid as Id};
-use crate::table::{self, RowWriter, Table};
+use crate::table::{self, Fields, RowWriter, Table};
 
 /// A batch as it stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -109,19 +106,19 @@ impl Row for BatchRow {
         out.text(self.principal.as_str());
     }
 
-    fn read(row: &PgRow) -> Result<Self, sqlx::Error> {
-        let on_complete: Option<&str> = row.try_get("on_complete")?;
+    fn read(row: &dyn Fields) -> Result<Self, sqlx::Error> {
+        let on_complete = row.text_or_null("on_complete")?;
         let on_complete = on_complete.map(serde_json::from_str).transpose();
         Ok(Self {
             tenant: row.tenant("tenant")?,
-            id: row.try_get("id")?,
+            id: row.uuid("id")?,
             name: row.parsed_or_null("name")?,
             status: row.parsed("status")?,
             jobs: number(row, "jobs")?
                 .map(|jobs| read::converted("jobs", jobs))
                 .transpose()?,
             on_complete: on_complete.map_err(|error| read::undecodable("on_complete", error))?,
-            labels: row.try_get::<Column<Labels>, _>("labels")?.0,
+            labels: row.jsonb("labels")?,
             opened_at: row.time("opened_at")?,
             closed_at: row.time_or_null("closed_at")?,
             completed_at: row.time_or_null("completed_at")?,
@@ -140,14 +137,14 @@ impl Row for BatchRow {
     }
 }
 
-fn number(row: &PgRow, column: &str) -> Result<Option<u32>, sqlx::Error> {
+fn number(row: &dyn Fields, column: &str) -> Result<Option<u32>, sqlx::Error> {
     let count = row.count_or_null(column)?;
     count
         .map(|count| read::converted(column, count))
         .transpose()
 }
 
-fn counts(row: &PgRow) -> Result<Option<Counts>, sqlx::Error> {
+fn counts(row: &dyn Fields) -> Result<Option<Counts>, sqlx::Error> {
     let succeeded = number(row, "succeeded")?;
     let (dead, cancelled) = (number(row, "dead")?, number(row, "cancelled")?);
     let all = succeeded.zip(dead).zip(cancelled);

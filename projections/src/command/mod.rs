@@ -6,15 +6,13 @@
 mod query;
 
 use domain::{CommandId, Digest, Name, Position, StreamId, Tenant, Timestamp, Token};
-use sqlx::Row as _;
-use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
 use crate::fact::Fact;
 use crate::model::{Poison, ReadModel, Reads, Row, Rows};
 use crate::read::Columns;
 use crate::table::Kind::{Bigint, Jsonb, Text, Timestamp as Time, Uuid as Id};
-use crate::table::{Column, Kind, RowWriter, Table};
+use crate::table::{Column, Fields, Kind, RowWriter, Table};
 
 pub use self::query::{Ids, Known, find_many, ids_behind, seeker};
 
@@ -136,12 +134,10 @@ impl Row for CommandRow {
         out.timestamp(self.at);
     }
 
-    fn read(row: &PgRow) -> Result<Self, sqlx::Error> {
-        let events: sqlx::types::Json<Vec<String>> = row.try_get("events")?;
-        let request: Uuid = row.try_get("request")?;
+    fn read(row: &dyn Fields) -> Result<Self, sqlx::Error> {
         let id: Token = row.parsed("stream")?;
         Ok(Self {
-            id: CommandId(row.try_get("id")?),
+            id: CommandId(row.uuid("id")?),
             stream: StreamId {
                 tenant: row.tenant("tenant")?,
                 category: row.parsed("category")?,
@@ -149,8 +145,8 @@ impl Row for CommandRow {
             },
             position: row.position("position")?,
             version: row.count("version")?,
-            events: events.0,
-            request: Digest(request.into_bytes()),
+            events: row.jsonb("events")?,
+            request: Digest(row.uuid("request")?.into_bytes()),
             principal: row.parsed("principal")?,
             at: row.time("at")?,
         })

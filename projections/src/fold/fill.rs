@@ -8,6 +8,7 @@ use sqlx::PgConnection;
 use super::{FILL_ROWS_MAX, Folded, Folding, poisoned};
 use crate::fact::Facts;
 use crate::model::{Key, ReadModel, Row, Rows};
+use crate::postgres::execute;
 use crate::table::{Columns, CopyRows, Writes, safe};
 
 /// How many bytes of finished rows a rebuild holds before it copies them.
@@ -32,7 +33,11 @@ impl<M: ReadModel> Folding<M> {
         let before = self.copy.bytes().len();
         let applied = match M::ROWS {
             Rows::Folded => {
-                self.admit(conn, &touched, self.filled.rows).await?;
+                let missing = self.admit(&touched, self.filled.rows);
+                if !missing.is_empty() {
+                    self.add_key(conn).await?;
+                }
+                self.load(conn, missing).await?;
                 self.apply(touched)
             }
             Rows::Once => {
@@ -81,17 +86,20 @@ impl<M: ReadModel> Folding<M> {
                 }
                 written = true;
                 if upserts.bytes() > UPSERT_BYTES_MAX {
+                    let full = std::mem::replace(&mut upserts, Columns::new(M::TABLE.columns));
                     let mut writes = Writes::always();
-                    writes.add(&self.sql.upsert, &mut upserts)?;
-                    writes.execute(conn).await?;
+                    writes.upsert(&self.relation, full);
+                    execute(conn, writes).await?;
                 }
             }
             let mut writes = Writes::always();
-            writes.add(&self.sql.upsert, &mut upserts)?;
-            writes.add(&self.sql.delete, &mut deletes)?;
-            writes.execute(conn).await?;
+            writes.upsert(&self.relation, upserts);
+            writes.delete(&self.relation, deletes);
+            execute(conn, writes).await?;
         }
-        let mut copy = conn.copy_in_raw(&M::TABLE.copy(&self.name)).await?;
+        let mut copy = conn
+            .copy_in_raw(&M::TABLE.copy(&self.relation.name))
+            .await?;
         copy.send(CopyRows::HEADER).await?;
         for (_, cell) in self.hot.iter_mut().filter(|(_, cell)| cell.changed) {
             if let Some(row) = &cell.row {
@@ -115,22 +123,22 @@ impl<M: ReadModel> Folding<M> {
 
     /// Adds the primary key to a table that is being filled, when it is first needed.
     pub(super) async fn add_key(&mut self, conn: &mut PgConnection) -> Result<(), sqlx::Error> {
-        if self.filled.key || self.name == M::TABLE.name {
+        if self.filled.key || self.relation.name == M::TABLE.name {
             return Ok(());
         }
         /// Two rows of one key, which only rows that are written once can have.
         const UNIQUE_VIOLATION: &str = "23505";
-        let added = sqlx::raw_sql(M::TABLE.add_key(&self.name))
+        let added = sqlx::raw_sql(M::TABLE.add_key(&self.relation.name))
             .execute(&mut *conn)
             .await;
         match added {
             Err(sqlx::Error::Database(error))
                 if error.code().as_deref() == Some(UNIQUE_VIOLATION) =>
             {
-                sqlx::raw_sql(M::TABLE.keep_first(&self.name))
+                sqlx::raw_sql(M::TABLE.keep_first(&self.relation.name))
                     .execute(&mut *conn)
                     .await?;
-                sqlx::raw_sql(M::TABLE.add_key(&self.name))
+                sqlx::raw_sql(M::TABLE.add_key(&self.relation.name))
                     .execute(&mut *conn)
                     .await?;
             }
@@ -145,10 +153,10 @@ impl<M: ReadModel> Folding<M> {
     pub(super) async fn finish_fill(&mut self, conn: &mut PgConnection) -> Result<(), sqlx::Error> {
         self.flush(conn).await?;
         self.add_key(conn).await?;
-        sqlx::raw_sql(M::TABLE.script(M::TABLE.serve, &self.name))
+        sqlx::raw_sql(M::TABLE.script(M::TABLE.serve, &self.relation.name))
             .execute(&mut *conn)
             .await?;
-        sqlx::raw_sql(safe(format!("analyze {}", self.name)))
+        sqlx::raw_sql(safe(format!("analyze {}", self.relation.name)))
             .execute(&mut *conn)
             .await?;
         Ok(())

@@ -59,7 +59,7 @@ pub async fn open(pool: &PgPool) -> Result<Open, MomentError> {
         .await?;
     let queues = queues
         .iter()
-        .map(QueueRow::read)
+        .map(|row| QueueRow::read(row))
         .collect::<Result<_, _>>()?;
     let rows = sqlx::query(include_str!("open.sql")).fetch(&mut *tx);
     let jobs = rows.and_then(|row| std::future::ready(OpenJob::read(&row)));

@@ -6,16 +6,13 @@ use domain::job::{
 };
 use domain::labels::Labels;
 use domain::{Json, Name, Position, Tenant, Timestamp, Token};
-use sqlx::Row as _;
-use sqlx::postgres::PgRow;
-use sqlx::types::Json as Column;
 use uuid::Uuid;
 
 use super::Key;
 use crate::model::Row;
 use crate::read::{self, Columns};
 use crate::table::Kind::{Bigint, Integer, Jsonb, Text, Timestamp as Time, Uuid as Id};
-use crate::table::{self, RowWriter, Table};
+use crate::table::{self, Fields, RowWriter, Table};
 
 /// A job as it stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -171,10 +168,10 @@ impl Row for JobRow {
         out.text(self.principal.as_str());
     }
 
-    fn read(row: &PgRow) -> Result<Self, sqlx::Error> {
+    fn read(row: &dyn Fields) -> Result<Self, sqlx::Error> {
         Ok(Self {
             tenant: row.tenant("tenant")?,
-            id: row.try_get("id")?,
+            id: row.uuid("id")?,
             queue: row.parsed("queue")?,
             kind: row.parsed("kind")?,
             priority: priority(row)?,
@@ -189,8 +186,8 @@ impl Row for JobRow {
             deadline: row.time_or_null("deadline")?,
             timeout_s: timeout(row)?,
             fairness_key: row.parsed_or_null("fairness_key")?,
-            capabilities: row.try_get::<Column<Capabilities>, _>("capabilities")?.0,
-            labels: row.try_get::<Column<Labels>, _>("labels")?.0,
+            capabilities: row.jsonb("capabilities")?,
+            labels: row.jsonb("labels")?,
             parent: parent(row)?,
             progress: Progress {
                 percent: percent(row)?,
@@ -201,7 +198,7 @@ impl Row for JobRow {
             wait_ms: row.count_or_null("wait_ms")?,
             payload: row.json_text("payload")?,
             result: row.json_text("result")?,
-            retry: row.try_get::<Column<Retry>, _>("retry")?.0,
+            retry: row.jsonb("retry")?,
             version: row.count("version")?,
             position: row.position("position")?,
             principal: row.parsed("principal")?,
@@ -235,19 +232,19 @@ pub(super) fn rank(priority: Priority) -> i32 {
 #[error("`{0}` is the rank of no priority")]
 struct UnknownRank(i32);
 
-pub(super) fn priority(row: &PgRow) -> Result<Priority, sqlx::Error> {
-    let stored: i32 = row.try_get("priority")?;
+pub(super) fn priority(row: &dyn Fields) -> Result<Priority, sqlx::Error> {
+    let stored = row.integer("priority")?;
     let found = Priority::ALL
         .into_iter()
         .find(|priority| rank(*priority) == stored);
     found.ok_or_else(|| read::undecodable("priority", UnknownRank(stored)))
 }
 
-pub(super) fn number(row: &PgRow, column: &str) -> Result<u32, sqlx::Error> {
-    read::converted(column, row.try_get::<i64, _>(column)?)
+pub(super) fn number(row: &dyn Fields, column: &str) -> Result<u32, sqlx::Error> {
+    read::converted(column, row.bigint(column)?)
 }
 
-pub(super) fn timeout(row: &PgRow) -> Result<Option<TimeoutSeconds>, sqlx::Error> {
+pub(super) fn timeout(row: &dyn Fields) -> Result<Option<TimeoutSeconds>, sqlx::Error> {
     let Some(seconds) = row.count_or_null("timeout_s")? else {
         return Ok(None);
     };
@@ -255,15 +252,15 @@ pub(super) fn timeout(row: &PgRow) -> Result<Option<TimeoutSeconds>, sqlx::Error
     read::converted("timeout_s", seconds).map(Some)
 }
 
-fn percent(row: &PgRow) -> Result<Option<Percent>, sqlx::Error> {
-    let Some(percent) = row.try_get::<Option<i32>, _>("percent")? else {
+fn percent(row: &dyn Fields) -> Result<Option<Percent>, sqlx::Error> {
+    let Some(percent) = row.integer_or_null("percent")? else {
         return Ok(None);
     };
     let percent: u8 = read::converted("percent", percent)?;
     read::converted("percent", percent).map(Some)
 }
 
-fn parent(row: &PgRow) -> Result<Option<Parent>, sqlx::Error> {
+fn parent(row: &dyn Fields) -> Result<Option<Parent>, sqlx::Error> {
     let kind = row.parsed_or_null("parent_kind")?;
     let id = row.parsed_or_null("parent_id")?;
     Ok(kind.zip(id).map(|(kind, id)| Parent { kind, id }))

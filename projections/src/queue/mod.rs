@@ -7,16 +7,13 @@ use std::iter::once;
 
 use domain::queue::{Event, Limits, Queue, Reason};
 use domain::{Aggregate, Position, Tenant, Timestamp, Token};
-use sqlx::Row as _;
-use sqlx::postgres::PgRow;
-use sqlx::types::Json;
 
 use crate::fact::Fact;
 use crate::model::{Poison, ReadModel, Reads, Row, Rows};
 use crate::query::{QueryError, Reader, Whole};
 use crate::read::Columns;
 use crate::table::Kind::{Bigint, Boolean, Jsonb, Text, Timestamp as Time};
-use crate::table::{Column, Kind, RowWriter, Table};
+use crate::table::{Column, Fields, Kind, RowWriter, Table};
 
 /// How many queues are given: the first by name. Nobody keeps so many apart.
 const QUEUES_MAX: i64 = 1_000;
@@ -149,12 +146,12 @@ impl Row for QueueRow {
         out.timestamp(self.changed_at);
     }
 
-    fn read(row: &PgRow) -> Result<Self, sqlx::Error> {
+    fn read(row: &dyn Fields) -> Result<Self, sqlx::Error> {
         Ok(Self {
             tenant: row.tenant("tenant")?,
             name: row.parsed("name")?,
-            limits: row.try_get::<Json<Limits>, _>("limits")?.0,
-            is_paused: row.try_get("paused")?,
+            limits: row.jsonb("limits")?,
+            is_paused: row.boolean("paused")?,
             reason: row.parsed_or_null("reason")?,
             version: row.count("version")?,
             position: row.position("position")?,
@@ -177,7 +174,7 @@ pub async fn list(reader: &Reader, tenant: &Tenant) -> Result<Whole<QueueRow>, Q
     .bind(QUEUES_MAX)
     .fetch_all(look.connection().await?)
     .await?;
-    let items = rows.iter().map(QueueRow::read);
+    let items = rows.iter().map(|row| QueueRow::read(row));
     Ok(Whole {
         items: items.collect::<Result<_, _>>()?,
         position: look.end(),

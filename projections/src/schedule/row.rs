@@ -3,16 +3,13 @@
 use domain::job::Template;
 use domain::schedule::{PauseCause, Reason, Recurrence, RunOutcome, Spec, Standing};
 use domain::{Json, Name, Position, Tenant, Timestamp};
-use sqlx::Row as _;
-use sqlx::postgres::PgRow;
-use sqlx::types::Json as Column;
 use uuid::Uuid;
 
 use super::Key;
 use crate::model::Row;
 use crate::read::Columns;
 use crate::table::Kind::{Bigint, Jsonb, Text, Timestamp as Time, Uuid as Id};
-use crate::table::{self, RowWriter, Table};
+use crate::table::{self, Fields, RowWriter, Table};
 
 /// A schedule as it stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -156,16 +153,16 @@ impl Row for ScheduleRow {
         out.text(self.principal.as_str());
     }
 
-    fn read(row: &PgRow) -> Result<Self, sqlx::Error> {
+    fn read(row: &dyn Fields) -> Result<Self, sqlx::Error> {
         Ok(Self {
             tenant: row.tenant("tenant")?,
-            id: row.try_get("id")?,
-            spec: row.try_get::<Column<Box<Spec>>, _>("spec")?.0,
+            id: row.uuid("id")?,
+            spec: row.jsonb("spec")?,
             payload: row.json_text("payload")?,
-            standing: row.try_get::<Column<Standing>, _>("standing")?.0,
+            standing: row.jsonb("standing")?,
             next_at: row.time_or_null("next_at")?,
             last_fired_at: row.time_or_null("last_fired_at")?,
-            last_job: row.try_get("last_job")?,
+            last_job: row.uuid_or_null("last_job")?,
             last_run: last_run(row)?,
             counts: Counts {
                 fired: row.count("fired")?,
@@ -234,8 +231,8 @@ impl ScheduleRow {
     }
 }
 
-fn last_run(row: &PgRow) -> Result<Option<LastRun>, sqlx::Error> {
-    let job: Option<Uuid> = row.try_get("last_ended_job")?;
+fn last_run(row: &dyn Fields) -> Result<Option<LastRun>, sqlx::Error> {
+    let job = row.uuid_or_null("last_ended_job")?;
     let outcome = row.parsed_or_null("last_outcome")?;
     let ended_at = row.time_or_null("last_ended_at")?;
     let all = job.zip(outcome).zip(ended_at);
@@ -246,7 +243,7 @@ fn last_run(row: &PgRow) -> Result<Option<LastRun>, sqlx::Error> {
     }))
 }
 
-fn pause(row: &PgRow) -> Result<Option<Pause>, sqlx::Error> {
+fn pause(row: &dyn Fields) -> Result<Option<Pause>, sqlx::Error> {
     let cause = row.parsed_or_null("pause_cause")?;
     let reason = row.parsed_or_null("pause_reason")?;
     Ok(cause.map(|cause| Pause { cause, reason }))

@@ -15,6 +15,9 @@ use uuid::Uuid;
 
 use super::{Column, Kind};
 
+/// 2000-01-01, from where Postgres counts.
+pub(crate) const EPOCH_MICROSECOND: i64 = 946_684_800_000_000;
+
 /// Writes the columns of a row, in order.
 #[derive(Debug)]
 pub struct RowWriter<'a> {
@@ -31,9 +34,9 @@ enum Out<'a> {
     Columns(&'a mut [Vec<u8>]),
 }
 
-/// Rows on their way into `unnest`: one binary array a column.
+/// Rows, or keys, on their way to a table: one binary array a column.
 #[derive(Debug)]
-pub(crate) struct Columns {
+pub struct Columns {
     columns: &'static [Column],
     buffers: Vec<Vec<u8>>,
     rows: usize,
@@ -169,8 +172,6 @@ impl<'a> RowWriter<'a> {
 
     /// A `timestamptz`, cut to what Postgres stores.
     pub fn timestamp(&mut self, time: Timestamp) {
-        /// 2000-01-01, from where Postgres counts.
-        const EPOCH_MICROSECOND: i64 = 946_684_800_000_000;
         let time = crate::fact::stored(time).as_microsecond() - EPOCH_MICROSECOND;
         self.field(Kind::Timestamp, &time.to_be_bytes());
     }
@@ -208,7 +209,9 @@ fn length(length: usize) -> [u8; 4] {
 }
 
 impl Columns {
-    pub(crate) fn new(columns: &'static [Column]) -> Self {
+    /// None yet, of these columns.
+    #[must_use]
+    pub fn new(columns: &'static [Column]) -> Self {
         Self {
             columns,
             buffers: columns.iter().map(|_| Vec::new()).collect(),
@@ -216,7 +219,8 @@ impl Columns {
         }
     }
 
-    pub(crate) fn push(&mut self, write: impl FnOnce(&mut RowWriter<'_>)) {
+    /// One more, of which `write` writes every column.
+    pub fn push(&mut self, write: impl FnOnce(&mut RowWriter<'_>)) {
         let mut writer = RowWriter::new(self.columns, Out::Columns(&mut self.buffers));
         write(&mut writer);
         debug_assert_eq!(writer.next, self.columns.len(), "every column is written");
@@ -225,6 +229,16 @@ impl Columns {
 
     pub(crate) fn rows(&self) -> usize {
         self.rows
+    }
+
+    /// Each row by itself: its fields, a null being none.
+    pub(crate) fn each(&self) -> impl Iterator<Item = Vec<Option<Vec<u8>>>> {
+        let mut columns: Vec<_> = self.buffers.iter().map(|buffer| fields(buffer)).collect();
+        (0..self.rows).map(move |_| {
+            let row = columns.iter_mut().map(Iterator::next);
+            row.map(|field| field.flatten().map(<[u8]>::to_vec))
+                .collect()
+        })
     }
 
     pub(crate) fn is_empty(&self) -> bool {

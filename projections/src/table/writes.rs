@@ -1,124 +1,144 @@
-//! Writes: what a batch changes in all tables, as one statement.
-//!
-//! The statement is `with moved as (<head>), w1 as (<write>), … select * from moved`. One statement is
-//! one round trip and one transaction; and since each write asks whether the head found its row,
-//! nothing is written where it did not.
+//! Writes: what a batch changes in all tables, as one step that happens whole or not at all.
 
-use sqlx::postgres::{PgArguments, PgConnection, PgRow};
-use sqlx::{Arguments, Encode, Postgres, Type};
+use std::sync::Arc;
 
-use super::{Columns, safe};
+use domain::Position;
 
-/// What every write asks: whether the head found its row.
-pub(super) const IF_MOVED: &str = "exists (select from moved)";
+use super::{Columns, Relation};
 
-/// Writes of one statement.
+/// What is written in one step, and when it is.
 #[derive(Debug)]
-pub(crate) struct Writes {
-    sql: String,
-    arguments: PgArguments,
-    writes: usize,
-    rows: usize,
+pub struct Writes {
+    /// Where the read side has to be.
+    pub guard: Guard,
+    /// What becomes of rows.
+    pub changes: Vec<Change>,
+    /// Which models stop.
+    pub stops: Vec<Stop>,
+}
+
+/// Where the read side has to be for writes to happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guard {
+    /// Anywhere.
+    None,
+    /// At `from` in this term; it is at `to` then.
+    Move {
+        /// The present term.
+        term: i64,
+        /// Where it is.
+        from: Position,
+        /// Where it is then.
+        to: Position,
+    },
+    /// At `at` in this term; it stays there while they happen.
+    Hold {
+        /// The present term.
+        term: i64,
+        /// Where it is.
+        at: Position,
+    },
+}
+
+/// Rows of one table that change in the same way.
+#[derive(Debug)]
+pub struct Change {
+    /// Of which table.
+    pub relation: Arc<Relation>,
+    /// What becomes of them.
+    pub action: Action,
+    /// Rows, or their keys.
+    pub rows: Columns,
+}
+
+/// What becomes of the rows of a [`Change`]: each is named once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Whole rows, written over those that are there, but for what is fixed.
+    Upsert,
+    /// Whole rows; one that is there stays as it is.
+    InsertNew,
+    /// Keys, whose rows go.
+    Delete,
+}
+
+/// A model that cannot go on.
+#[derive(Debug)]
+pub struct Stop {
+    /// Its name.
+    pub model: &'static str,
+    /// What its table has.
+    pub position: Position,
+    /// Why.
+    pub error: String,
 }
 
 impl Writes {
-    /// Writes that happen only where `head`, a query, gives a row; its parameters follow with
-    /// [`Writes::bind`].
-    pub(crate) fn behind(head: &str) -> Self {
+    fn guarded(guard: Guard) -> Self {
         Self {
-            sql: format!("with moved as ({})", head.trim_end()),
-            arguments: PgArguments::default(),
-            writes: 0,
-            rows: 0,
+            guard,
+            changes: Vec::new(),
+            stops: Vec::new(),
         }
     }
 
     /// Writes that happen in any case.
-    pub(crate) fn always() -> Self {
-        Self::behind("select")
+    #[must_use]
+    pub fn always() -> Self {
+        Self::guarded(Guard::None)
     }
 
-    /// The next parameter of what was said last.
-    pub(crate) fn bind<'q, T>(mut self, value: T) -> Result<Self, sqlx::Error>
-    where
-        T: Encode<'q, Postgres> + Type<Postgres>,
-    {
-        self.arguments.add(value).map_err(sqlx::Error::Encode)?;
-        Ok(self)
+    /// Writes that move the read side, and happen only where it is at `from`, in this term.
+    #[must_use]
+    pub fn advance(term: i64, from: Position, to: Position) -> Self {
+        Self::guarded(Guard::Move { term, from, to })
     }
 
-    /// Adds `sql`, whose parameters count from `$1` and follow with [`Writes::bind`].
-    pub(crate) fn and(mut self, sql: &str) -> Self {
-        self.begin(sql);
-        self
+    /// Writes that hold the read side where it is until they are done, and happen only where it is `at`,
+    /// in this term.
+    #[must_use]
+    pub fn hold(term: i64, at: Position) -> Self {
+        Self::guarded(Guard::Hold { term, at })
     }
 
-    /// Adds `sql`, whose parameters are the columns of `rows`; empties those.
-    pub(crate) fn add(&mut self, sql: &str, rows: &mut Columns) -> Result<(), sqlx::Error> {
-        if rows.is_empty() {
-            return Ok(());
+    /// Adds whole rows, over those that are there, but for what is fixed. Each key may be there once.
+    pub fn upsert(&mut self, relation: &Arc<Relation>, rows: Columns) {
+        self.change(relation, Action::Upsert, rows);
+    }
+
+    /// Adds whole rows; where there is a row of the same key already, it stays.
+    pub fn insert_new(&mut self, relation: &Arc<Relation>, rows: Columns) {
+        self.change(relation, Action::InsertNew, rows);
+    }
+
+    /// Adds that the rows of `keys` go.
+    pub fn delete(&mut self, relation: &Arc<Relation>, keys: Columns) {
+        self.change(relation, Action::Delete, keys);
+    }
+
+    /// Adds that `model` stops, with what its table has at `position`.
+    pub fn stop(&mut self, model: &'static str, position: Position, error: String) {
+        self.stops.push(Stop {
+            model,
+            position,
+            error,
+        });
+    }
+
+    /// How many rows change.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.changes.iter().map(|change| change.rows.rows()).sum()
+    }
+
+    fn change(&mut self, relation: &Arc<Relation>, action: Action, rows: Columns) {
+        if !rows.is_empty() {
+            let relation = Arc::clone(relation);
+            self.changes.push(Change {
+                relation,
+                action,
+                rows,
+            });
         }
-        self.begin(sql);
-        self.rows += rows.rows();
-        rows.take_into(&mut self.arguments)
-            .map_err(sqlx::Error::Encode)
-    }
-
-    /// How many rows are written.
-    pub(crate) fn rows(&self) -> usize {
-        self.rows
-    }
-
-    /// Gives the row of the head; none where there was none, and nothing was written.
-    pub(crate) async fn execute(
-        mut self,
-        conn: &mut PgConnection,
-    ) -> Result<Option<PgRow>, sqlx::Error> {
-        self.sql.push_str(" select * from moved");
-        sqlx::query_with(safe(self.sql), self.arguments)
-            .fetch_optional(conn)
-            .await
-    }
-
-    fn begin(&mut self, sql: &str) {
-        self.writes += 1;
-        self.sql += &format!(", w{} as (", self.writes);
-        renumber(sql.trim_end(), self.arguments.len(), &mut self.sql);
-        self.sql.push(')');
-    }
-}
-
-/// Writes `sql` to `out`, each `$n` as `$(n + by)`. In our SQL a dollar sign is nothing else.
-fn renumber(sql: &str, by: usize, out: &mut String) {
-    let mut parts = sql.split('$');
-    out.push_str(parts.next().unwrap_or_default());
-    for part in parts {
-        let digits = part.bytes().take_while(u8::is_ascii_digit).count();
-        let (number, rest) = part.split_at(digits);
-        let number = number.parse::<usize>().unwrap_or_default();
-        *out += &format!("${}{rest}", number + by);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_write_counts_on_where_the_last_one_ended() {
-        let writes = Writes::behind("update a set b = $1 where c = $2 returning b")
-            .bind(1_i64)
-            .and_then(|writes| writes.bind(2_i64))
-            .and_then(|writes| {
-                writes
-                    .and("update d set e = $2, f = $10 where g = $1")
-                    .bind("x")
-            })
-            .expect("encoded");
-        assert_eq!(
-            writes.sql,
-            "with moved as (update a set b = $1 where c = $2 returning b), \
-             w1 as (update d set e = $4, f = $12 where g = $3)"
-        );
     }
 }

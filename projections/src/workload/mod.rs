@@ -11,15 +11,13 @@ mod query;
 
 use domain::assignment::{Assignment, Event, Period, Standing, Status};
 use domain::{Aggregate, Name, Tenant, Timestamp};
-use sqlx::Row as _;
-use sqlx::postgres::PgRow;
 
 pub use self::query::{By, Filter, Sort, list};
 use crate::fact::{Fact, stored};
 use crate::model::{Poison, ReadModel, Reads, Row, Rows};
 use crate::read::Columns;
 use crate::table::Kind::{Bigint, Text};
-use crate::table::{Column, Kind, RowWriter, Table};
+use crate::table::{Column, Fields, Kind, RowWriter, Table};
 
 /// The read model.
 #[derive(Debug)]
@@ -270,12 +268,12 @@ impl Row for WorkloadRow {
         self.spent_us.iter().for_each(|spent| out.bigint(*spent));
     }
 
-    fn read(row: &PgRow) -> Result<Self, sqlx::Error> {
+    fn read(row: &dyn Fields) -> Result<Self, sqlx::Error> {
         let mut now = [0; STATES];
         let mut spent_us = [0; STATES];
         for (index, status) in STATUSES.into_iter().enumerate() {
-            now[index] = row.try_get(status.as_str())?;
-            spent_us[index] = row.try_get(format!("{status}_us").as_str())?;
+            now[index] = row.bigint(status.as_str())?;
+            spent_us[index] = row.bigint(&format!("{status}_us"))?;
         }
         Ok(Self {
             key: Key {
@@ -284,7 +282,7 @@ impl Row for WorkloadRow {
                 name: row.parsed("name")?,
             },
             now,
-            hand_overs: row.try_get("hand_overs")?,
+            hand_overs: row.bigint("hand_overs")?,
             spent_us,
         })
     }

@@ -3,6 +3,7 @@
 //! One server is started for the whole run; every test has a database of its own.
 
 mod batches;
+mod contract;
 mod folds;
 mod job_queries;
 mod jobs;

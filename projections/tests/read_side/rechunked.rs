@@ -122,7 +122,7 @@ fn check<M: ReadModel>(commits: &[Commit], steps: &[Step]) {
 }
 
 /// Aggregates of every kind, a little at a time, so that their commits stand among each other's.
-fn history() -> Vec<Commit> {
+pub(crate) fn history() -> Vec<Commit> {
     let (journal, acme) = (Journal::default(), tenant("acme"));
     let batch = |command, at| journal.handle::<Batch>(&acme, id(50).into(), &command, at);
     let pause = queue::Command::Pause { reason: None };

@@ -11,6 +11,7 @@ use commands::memory::MemoryJournal;
 use commands::seal::{RawCommit, RawJournal as _};
 use domain::{Entry, Position, Timestamp};
 use futures_util::StreamExt as _;
+use projections::MemoryStore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +26,9 @@ use crate::sabotage::Sabotage;
 /// Enough for two offices to move among, and for a third process that only appends.
 const MACHINES: usize = 3;
 
+/// One in office, and one that stands by.
+const PROJECTORS: usize = 2;
+
 /// How long the fault plan strikes, in milliseconds.
 const STORM_MS: std::ops::RangeInclusive<u64> = 5_000..=70_000;
 
@@ -38,6 +42,8 @@ pub(crate) struct World {
     pub(crate) journal: MemoryJournal,
     pub(crate) dispatching: Desk,
     pub(crate) reacting: Desk,
+    pub(crate) projecting: Desk,
+    pub(crate) tables: MemoryStore,
     pub(crate) record: Record,
     sabotage: Option<Sabotage>,
     /// By how much rarer faults are than each place has them.
@@ -76,6 +82,7 @@ pub(crate) fn run(seed: u64, sabotage: Option<Sabotage>) -> Outcome {
         let journal: Vec<_> = journal.collect().await;
         let table = world.table().await;
         let mut faults = judge::faults(&journal, table.commits(), &world.record.known());
+        judge::tables(&world.tables, table.commits(), &mut faults);
         if !is_settled {
             faults.push("not everything has ended".to_owned());
             faults.extend(judge::unfinished(table.commits()));
@@ -97,6 +104,8 @@ impl World {
             journal: MemoryJournal::default(),
             dispatching: Desk::default(),
             reacting: Desk::default(),
+            projecting: Desk::default(),
+            tables: MemoryStore::default(),
             record: Record::default(),
             sabotage,
             calm: CancellationToken::new(),
@@ -112,6 +121,9 @@ impl World {
     async fn live(self: &Arc<Self>) -> bool {
         for number in 0..MACHINES {
             tokio::spawn(machine::keep_running(Arc::clone(self), number));
+        }
+        for number in 0..PROJECTORS {
+            tokio::spawn(machine::keep_projecting(Arc::clone(self), number));
         }
         tokio::spawn(Arc::clone(self).move_offices());
         let clients = clients::start(self);
@@ -129,6 +141,9 @@ impl World {
                 }
                 tokio::time::sleep(Duration::from_secs(2)).await;
             }
+            while self.tables.position() < self.table().await.head() {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
         });
         let is_settled = settled.await.is_ok();
         // Whatever is done twice is done by then.
@@ -140,7 +155,7 @@ impl World {
     async fn move_offices(self: Arc<Self>) {
         while !self.is_calm() {
             tokio::time::sleep(self.rng.millis(500..=20_000)).await;
-            let desks = [&self.dispatching, &self.reacting];
+            let desks = [&self.dispatching, &self.reacting, &self.projecting];
             let Some(lost) = self.rng.pick(&desks).oust() else {
                 continue;
             };

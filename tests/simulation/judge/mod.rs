@@ -6,6 +6,7 @@ mod batches;
 mod jobs;
 mod log;
 mod schedules;
+mod tables;
 mod told;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use commands::seal::RawCommit;
 use domain::{Category, Commit, Event, StreamId};
 use uuid::Uuid;
 
+pub(crate) use self::tables::judge as tables;
 use crate::record::Known;
 
 /// The commits of each stream, in order.

@@ -1,6 +1,7 @@
 //! A machine: it starts a process, and another one some time after that died.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use commands::dispatch::Dispatcher;
 use commands::dispatch::office as dispatch_office;
@@ -12,6 +13,8 @@ use domain::assignment::Assignment;
 use domain::batch::Batch;
 use domain::job::Job;
 use domain::schedule::Schedule;
+use projections::Projector;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::outside::{Life, Outside};
@@ -46,6 +49,21 @@ pub(crate) async fn keep_running(world: Arc<World>, number: usize) {
         world.runs(number, None);
         drop(tasks);
         tokio::time::sleep(world.rng.millis(0..=8_000)).await;
+    }
+}
+
+/// Keeps a projector running, in a process of its own.
+pub(crate) async fn keep_projecting(world: Arc<World>, number: usize) {
+    loop {
+        let life = Life::of(world.rng.from(CALLS));
+        let outside = Arc::new(Outside::new(&world, life.clone(), Duration::ZERO));
+        let projector = Projector::over(outside.clone(), outside);
+        let projecting = tokio::spawn(projector.run(CancellationToken::new()));
+        let projecting = AbortOnDropHandle::new(projecting);
+        life.ended().await;
+        world.note(|| format!("projector {number}: its process died"));
+        drop(projecting);
+        tokio::time::sleep(world.rng.millis(0..=4_000)).await;
     }
 }
 

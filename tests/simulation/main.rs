@@ -1,5 +1,6 @@
-//! The write side in a simulation: handlers, dispatchers and reactors of several processes over one journal in
-//! memory, in which everything that may go wrong does, and everything follows from one number, the seed.
+//! The service in a simulation: handlers, dispatchers and reactors of several processes over one journal in
+//! memory, and projectors over tables in memory, in which everything that may go wrong does, and everything
+//! follows from one number, the seed.
 //!
 //! - [`world`]: one run, from its seed to what is wrong with it.
 //! - [`machine`]: processes, which die and are started again.
@@ -12,8 +13,8 @@
 //! is under way decides who is first. `LEDGERLINE_SEEDS` says how many seeds are run, `LEDGERLINE_SIMULATED_SEED` which one
 //! alone; a seed that fails prints itself and what struck.
 //!
-//! Not here: power cuts, real servers and the read models' tables, which the fault tests of the program have; the
-//! order of tasks that are ready at the same time, which the runtime decides (first come, first run).
+//! Not here: power cuts, real servers, queries and rebuilds, which the tests on real servers have; the order of
+//! tasks that are ready at the same time, which the runtime decides (first come, first run).
 
 mod clients;
 mod judge;

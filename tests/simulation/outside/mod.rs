@@ -7,6 +7,7 @@
 mod journal;
 mod office;
 mod read_side;
+mod tables;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
