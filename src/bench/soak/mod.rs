@@ -1,0 +1,131 @@
+//! A steady load for some minutes: what it does to memory, and whether what follows the journal keeps up.
+//!
+//! - [`load`]: commands, queries and jobs at fixed rates, whether or not earlier ones are done.
+//! - [`sample`]: what is looked at each second, and the lines of `soak.csv`.
+//! - [`verdict`]: the figures that come of the samples.
+//! - [`chart`]: `soak.svg`.
+//!
+//! The journal is filled before, so that the program's caches are full and what still grows is no cache.
+//! The first third of the samples is a warm-up and belongs to no figure.
+
+mod chart;
+mod load;
+mod picture;
+mod sample;
+mod verdict;
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+
+use self::load::Window;
+use self::sample::Sample;
+use super::visits::Idle;
+use super::{Bench, Told, rebuild};
+
+/// Events in the journal before: those of 50,000 assignments, as many as the states' cache holds.
+pub(super) const EVENTS_BEFORE: u64 = 250_000;
+
+/// The shortest soak: three samples, one for each third.
+pub const MINUTES_MIN: f64 = 0.05;
+
+/// The longest: a day, the samples of which are still a small file.
+pub const MINUTES_MAX: f64 = 1_440.0;
+
+/// The time between two samples.
+const SAMPLE_EVERY: Duration = Duration::from_secs(1);
+
+/// How often progress is told.
+const TOLD_TIMES: usize = 20;
+
+/// What is asked for.
+#[derive(Debug)]
+pub struct Soak {
+    /// How long the load lasts.
+    pub minutes: f64,
+    /// Where its samples and its picture go.
+    pub files: Files,
+}
+
+/// `soak.csv`, written sample by sample, and `soak.svg`, drawn at the end.
+#[derive(Debug)]
+pub struct Files {
+    samples: File,
+    picture: PathBuf,
+}
+
+impl Files {
+    /// In `folder`, which is made if it is not there. Files of an earlier soak are replaced.
+    ///
+    /// # Errors
+    /// When the folder cannot be made or written.
+    pub fn create(folder: &Path) -> anyhow::Result<Self> {
+        let doing = || format!("write into `{}`", folder.display());
+        fs::create_dir_all(folder).with_context(doing)?;
+        let mut samples = File::create(folder.join("soak.csv")).with_context(doing)?;
+        writeln!(samples, "{}", sample::HEADER).with_context(doing)?;
+        Ok(Self {
+            samples,
+            picture: folder.join("soak.svg"),
+        })
+    }
+
+    fn add(&self, sample: &Sample) -> anyhow::Result<()> {
+        writeln!(&self.samples, "{}", sample.line()).context("write `soak.csv`")
+    }
+
+    fn draw(&self, samples: &[Sample]) -> anyhow::Result<()> {
+        let doing = || format!("write `{}`", self.picture.display());
+        fs::write(&self.picture, picture::of(samples)).with_context(doing)
+    }
+}
+
+/// Fills the journal, keeps the load up, takes samples, and judges them.
+pub(super) async fn steady(
+    bench: &Bench<'_>,
+    soak: &Soak,
+    told: &mut Told<'_>,
+) -> anyhow::Result<()> {
+    rebuild::fill_journal(bench).await?;
+    let count = Duration::from_secs_f64(soak.minutes * 60.0).div_duration_f64(SAMPLE_EVERY);
+    let count = count.floor() as usize;
+    let idle = Idle::opened(&bench.target).await?;
+    let window = Arc::new(Window::default());
+    let load = load::start(bench, &idle, &window);
+    let samples = tokio::select! {
+        samples = watch(bench, soak, &window, count) => samples?,
+        ended = load => match ended? {},
+    };
+    soak.files.draw(&samples)?;
+    let visible_ms = window.all_visible_ms();
+    told.add(verdict::memory_growth(&samples))?;
+    told.add(verdict::lag_p99(&samples, &visible_ms))
+}
+
+/// So many samples of the program under the load.
+async fn watch(
+    bench: &Bench<'_>,
+    soak: &Soak,
+    window: &Window,
+    count: usize,
+) -> anyhow::Result<Vec<Sample>> {
+    let started = Instant::now();
+    let mut ticks = interval_at(started + SAMPLE_EVERY, SAMPLE_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut samples = Vec::with_capacity(count);
+    while samples.len() < count {
+        ticks.tick().await;
+        let sample = Sample::take(bench, started.elapsed(), window.take()).await?;
+        soak.files.add(&sample)?;
+        if samples.len() % count.div_ceil(TOLD_TIMES) == 0 {
+            bench.progress.step(&sample.told());
+        }
+        samples.push(sample);
+    }
+    Ok(samples)
+}
