@@ -39,7 +39,7 @@ struct Inner {
 pub(super) struct Counted {
     pub(super) answered_ms: Vec<f64>,
     pub(super) visible_ms: Vec<f64>,
-    /// Commands and jobs that were turned away, broke down, or were not even sent.
+    /// Commands, jobs and samples that were turned away, broke down, or were not even sent.
     pub(super) failed: u64,
 }
 
@@ -62,7 +62,8 @@ impl Window {
         inner.all_visible_ms.push(paid.visible_ms);
     }
 
-    fn fail(&self) {
+    /// Something that is not a command came to nothing.
+    pub(super) fn fail(&self) {
         self.lock().since.failed += 1;
     }
 

@@ -24,7 +24,7 @@ use anyhow::Context as _;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use self::load::Window;
-use self::sample::Sample;
+use self::sample::{Sample, Seen};
 use super::visits::Idle;
 use super::{Bench, Told, rebuild};
 
@@ -39,6 +39,9 @@ pub const MINUTES_MAX: f64 = 1_440.0;
 
 /// The time between two samples.
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);
+
+/// How many samples may be missed in a row, at one a second: as long as a request may wait twice over.
+const MISSED_MAX: u32 = 60;
 
 /// How often progress is told.
 const TOLD_TIMES: usize = 20;
@@ -93,7 +96,7 @@ pub(super) async fn steady(
 ) -> anyhow::Result<()> {
     rebuild::fill_journal(bench).await?;
     let count = Duration::from_secs_f64(soak.minutes * 60.0).div_duration_f64(SAMPLE_EVERY);
-    let count = count.floor() as usize;
+    let count = count.round() as usize;
     let idle = Idle::opened(&bench.target).await?;
     let window = Arc::new(Window::default());
     let load = load::start(bench, &idle, &window);
@@ -118,9 +121,21 @@ async fn watch(
     let mut ticks = interval_at(started + SAMPLE_EVERY, SAMPLE_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut samples = Vec::with_capacity(count);
+    let mut missed = 0;
     while samples.len() < count {
         ticks.tick().await;
-        let sample = Sample::take(bench, started.elapsed(), window.take()).await?;
+        // A program that is overloaded turns this away, too; one that is gone does so for ever.
+        let seen = match Seen::of(bench).await {
+            Err(error) if missed >= MISSED_MAX => return Err(error),
+            Err(_) => {
+                missed += 1;
+                window.fail();
+                continue;
+            }
+            Ok(seen) => seen,
+        };
+        missed = 0;
+        let sample = Sample::of(started.elapsed(), &seen, &window.take());
         soak.files.add(&sample)?;
         if samples.len() % count.div_ceil(TOLD_TIMES) == 0 {
             bench.progress.step(&sample.told());

@@ -37,35 +37,51 @@ pub(super) struct Sample {
     pub(super) answer_p99_ms: f64,
     /// From answered to visible in a query.
     pub(super) visible_p99_ms: f64,
-    /// Commands and jobs that came to nothing.
+    /// Commands, jobs and samples that came to nothing.
     pub(super) failed: u64,
 }
 
-impl Sample {
-    /// Looks at the program and its servers.
-    pub(super) async fn take(
-        bench: &Bench<'_>,
-        elapsed: Duration,
-        counted: Counted,
-    ) -> anyhow::Result<Self> {
+/// How the program and its servers are.
+#[derive(Debug)]
+pub(super) struct Seen {
+    program: Memory,
+    servers: OfServers,
+    positions: Positions,
+    open_jobs: u64,
+}
+
+impl Seen {
+    /// Looks at them.
+    pub(super) async fn of(bench: &Bench<'_>) -> anyhow::Result<Self> {
         let program = bench.program.pid()?;
-        let servers = OfServers::below(program);
         let positions = Positions::of(&bench.target).await?;
         let metrics = bench.target.once(bench.target.get("/metrics")).await?;
         let metrics = String::from_utf8(metrics.succeeded()?.body.to_vec());
         Ok(Self {
+            program: Memory::of(program)?,
+            servers: OfServers::below(program),
+            positions,
+            open_jobs: gauge(&metrics.context("read the metrics")?, OPEN_JOBS),
+        })
+    }
+}
+
+impl Sample {
+    pub(super) fn of(elapsed: Duration, seen: &Seen, counted: &Counted) -> Self {
+        let positions = &seen.positions;
+        Self {
             second: elapsed.as_secs_f64(),
-            program_bytes: Memory::of(program)?.resident_bytes,
-            nats_server_bytes: servers.nats_server_bytes,
-            postgres_bytes: servers.postgres_bytes,
+            program_bytes: seen.program.resident_bytes,
+            nats_server_bytes: seen.servers.nats_server_bytes,
+            postgres_bytes: seen.servers.postgres_bytes,
             read_side_lag: positions.journal.saturating_sub(positions.read_side),
             feed_lag: positions.journal.saturating_sub(positions.feed()),
-            open_jobs: gauge(&metrics.context("read the metrics")?, OPEN_JOBS),
+            open_jobs: seen.open_jobs,
             commands: counted.answered_ms.len(),
             answer_p99_ms: percentile(&counted.answered_ms, 0.99),
             visible_p99_ms: percentile(&counted.visible_ms, 0.99),
             failed: counted.failed,
-        })
+        }
     }
 
     /// As a line of the file.

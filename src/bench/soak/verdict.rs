@@ -58,8 +58,8 @@ pub(super) fn lag_p99(samples: &[Sample], visible_ms: &[f64]) -> Figure {
     let failed: u64 = samples.iter().map(|sample| sample.failed).sum();
     let note = format!(
         "from the answer of a command to the answer of a query that shows it; p50 {:.2} ms, longest \
-         {:.1} ms; commits behind p99 {:.0}, most {:.0}; {failed} of all commands and jobs failed; the \
-         ceiling is the promise",
+         {:.1} ms; commits behind p99 {:.0}, most {:.0}; {failed} commands, jobs and samples \
+         failed; the ceiling is the promise",
         percentile(counted, 0.5),
         percentile(counted, 1.0),
         percentile(&behind, 0.99),
@@ -139,7 +139,7 @@ mod tests {
         let lag = lag_p99(&samples, &times);
         assert_eq!((lag.value, lag.ok), (4.0, true));
         assert!(
-            lag.note.contains("2 of all commands and jobs failed"),
+            lag.note.contains("2 commands, jobs and samples failed"),
             "{}",
             lag.note
         );

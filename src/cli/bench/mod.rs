@@ -4,7 +4,7 @@
 mod report;
 mod soak;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use comfy_table::{Cell, CellAlignment};
@@ -81,17 +81,11 @@ struct Places {
 }
 
 impl Places {
-    /// What is to be done there.
-    fn options(self, work: Work, quick: bool, events: Option<u64>) -> anyhow::Result<Options> {
-        let record = self.record.as_deref().map(recording).transpose()?;
-        Ok(Options {
-            work,
-            quick,
-            events,
-            folder: self.scratch.unwrap_or_else(std::env::temp_dir),
-            endpoints: None,
-            record,
-        })
+    /// The folder, and the record if one is kept.
+    fn open(self) -> anyhow::Result<(PathBuf, Option<Recording>)> {
+        let record = self.record.as_deref().map(Recording::open).transpose();
+        let record = record.map_err(as_failure)?;
+        Ok((self.scratch.unwrap_or_else(std::env::temp_dir), record))
     }
 }
 
@@ -109,11 +103,14 @@ async fn measure(args: MeasureArgs, console: &Console) -> anyhow::Result<()> {
         return Err(Failure::Usage(problem.to_owned()).into());
     }
     let endpoints = console.global.data_dir.join("endpoints.json");
-    let work = Work::Measure(args.subject);
-    let options = args.places.options(work, args.quick, args.events)?;
+    let (folder, record) = args.places.open()?;
     let options = Options {
+        work: Work::Measure(args.subject),
+        quick: args.quick,
+        events: args.events,
+        folder,
         endpoints: args.running.then_some(endpoints),
-        ..options
+        record,
     };
     show(&options, console).await
 }
@@ -124,10 +121,6 @@ async fn show(options: &Options, console: &Console) -> anyhow::Result<()> {
     Ok(console
         .out
         .document(&figures, |figures| table(&console.out, figures))?)
-}
-
-fn recording(path: &Path) -> anyhow::Result<Recording> {
-    Recording::open(path).map_err(as_failure)
 }
 
 /// What is no record was named by mistake; that a file cannot be read or written is another matter.

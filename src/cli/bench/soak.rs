@@ -6,8 +6,8 @@ use clap::Args;
 
 use super::super::Console;
 use super::Places;
-use crate::bench::Work;
 use crate::bench::soak::{Files, MINUTES_MAX, MINUTES_MIN, Soak};
+use crate::bench::{Options, Work};
 
 /// How it is used.
 pub(super) const EXAMPLES: &str = "\
@@ -36,11 +36,19 @@ pub(super) struct SoakArgs {
 }
 
 pub(super) async fn run(args: SoakArgs, console: &Console) -> anyhow::Result<()> {
-    let work = Work::Soak(Soak {
-        minutes: args.minutes,
-        files: Files::create(&args.out)?,
-    });
-    let options = args.places.options(work, false, args.events)?;
+    let (folder, record) = args.places.open()?;
+    let options = Options {
+        work: Work::Soak(Soak {
+            minutes: args.minutes,
+            // Last, for it replaces what an earlier soak wrote.
+            files: Files::create(&args.out)?,
+        }),
+        quick: false,
+        events: args.events,
+        folder,
+        endpoints: None,
+        record,
+    };
     super::show(&options, console).await
 }
 
