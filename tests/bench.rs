@@ -4,11 +4,13 @@
 #[path = "support/mod.rs"]
 mod support;
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 use std::process::Output;
 
 use anyhow::Context as _;
+use ledgerline::bench::report::{BEGIN, END};
 use serde_json::{Value, json};
 use support::TestResult;
 use support::program::{Folder, run, text};
@@ -23,91 +25,82 @@ fn below(folder: &Path, name: &str) -> TestResult<String> {
     path.map_err(|path| anyhow::anyhow!("{path:?} is no text"))
 }
 
+/// Each sample by the names of its columns.
+fn samples(folder: &Path) -> TestResult<Vec<HashMap<String, f64>>> {
+    let text = fs::read_to_string(folder.join("soak.csv"))?;
+    let mut lines = text.lines();
+    let header: Vec<&str> = lines.next().context("a header")?.split(',').collect();
+    let sample = |line: &str| {
+        let values = line.split(',').map(str::parse::<f64>);
+        let pairs = header.iter().zip(values);
+        let pairs = pairs.map(|(name, value)| Ok(((*name).to_owned(), value?)));
+        pairs.collect()
+    };
+    lines.map(sample).collect()
+}
+
 #[test]
 fn a_soak_leaves_its_samples_its_picture_and_its_figures() -> TestResult {
     let folder = Folder::new("soak")?;
     let folder = folder.path();
-    let (out, record) = (below(folder, "out")?, below(folder, "record.json")?);
+    let [out, record, scratch, page] =
+        ["out", "record.json", "scratch", "page.md"].map(|name| below(folder, name));
+    let (out, record, scratch, page) = (out?, record?, scratch?, page?);
     let older = json!({"schema": 1, "runs": [], "peers": [{
-        "at": "2026-01-01T00:00:00Z", "peer": "somebody", "mode": "bulk", "jobs": 10, "per_second": 5,
+        "at": "2026-01-01T00:00:00Z", "peer": "somebody", "mode": "bulk", "jobs": 10, "per_second": 5000,
     }]});
     fs::write(&record, older.to_string())?;
-    let scratch = below(folder, "scratch")?;
-    let arguments = [
+    let load = [
         "soak",
         "--minutes",
         "0.1",
+        "--rate",
+        "20",
         "--events",
         "1000",
-        "--out",
-        &out,
-        "--record",
-        &record,
     ];
-    let soaked = bench(
-        folder,
-        &[&arguments[..], &["--scratch", &scratch, "-o", "json"]].concat(),
-    )?;
+    let places = ["--out", &out, "--record", &record, "--scratch", &scratch];
+    let soaked = bench(folder, &[&load[..], &places, &["-o", "json"]].concat())?;
     anyhow::ensure!(soaked.status.success(), "{}", text(&soaked.stderr));
     assert!(
         fs::read_dir(&scratch)?.next().is_none(),
-        "nothing is left of the run"
+        "the run is removed"
     );
 
-    let samples = fs::read_to_string(folder.join("out/soak.csv"))?;
-    let mut lines = samples
-        .lines()
-        .map(|line| line.split(',').collect::<Vec<_>>());
-    let header = lines.next().context("a header")?;
-    let lines: Vec<_> = lines.collect();
-    assert_eq!(lines.len(), 6, "{samples}");
-    for column in ["program_bytes", "nats_server_bytes", "postgres_bytes"] {
-        let column = header
-            .iter()
-            .position(|name| *name == column)
-            .context("a column")?;
-        for line in &lines {
-            assert!(line[column].parse::<u64>()? > 1 << 20, "{samples}");
+    let samples = samples(&folder.join("out"))?;
+    assert!((3..=6).contains(&samples.len()), "{samples:?}");
+    for sample in &samples {
+        for process in ["program", "nats_server", "postgres"] {
+            assert!(sample[&format!("{process}_bytes")] > 1e6, "{sample:?}");
         }
     }
     let picture = fs::read_to_string(folder.join("out/soak.svg"))?;
     assert!(picture.starts_with("<svg") && picture.ends_with("</svg>\n"));
 
     let told: Vec<Value> = serde_json::from_slice(&soaked.stdout)?;
-    let kept: Value = serde_json::from_slice(&fs::read(&record)?)?;
-    assert_eq!(kept["peers"], older["peers"]);
-    let run = &kept["runs"][0];
-    assert_eq!(
-        run["options"],
-        json!({"quick": false, "events": 1000, "minutes": 0.1})
-    );
-    for (figure, name) in told.iter().zip(["soak_memory_growth", "soak_lag_p99"]) {
-        assert_eq!(figure["name"], name);
-    }
-    let names = |figures: &[Value]| {
+    let names = |figures: &[Value]| -> Vec<Value> {
         figures
             .iter()
             .map(|figure| figure["name"].clone())
-            .collect::<Vec<_>>()
+            .collect()
     };
-    assert_eq!(
-        names(run["figures"].as_array().context("figures")?),
-        names(&told)
-    );
+    assert_eq!(names(&told), ["soak_memory_growth", "soak_lag_p99"]);
+    let kept: Value = serde_json::from_slice(&fs::read(&record)?)?;
+    assert_eq!(kept["peers"], older["peers"]);
+    let run = &kept["runs"][0];
+    let asked = json!({"quick": false, "events": 1000, "minutes": 0.1, "rate": 20});
+    assert_eq!(run["options"], asked);
+    let figures = run["figures"].as_array().context("figures")?;
+    assert_eq!(names(figures), names(&told));
 
-    let page = below(folder, "page.md")?;
-    let (begin, end) = (
-        ledgerline::bench::report::BEGIN,
-        ledgerline::bench::report::END,
-    );
-    fs::write(&page, format!("prose\n{begin}\n{end}\nmore\n"))?;
+    fs::write(&page, format!("prose\n{BEGIN}\n{END}\nmore\n"))?;
     let reported = bench(folder, &["report", "--record", &record, "--page", &page])?;
     anyhow::ensure!(reported.status.success(), "{}", text(&reported.stderr));
     let page = fs::read_to_string(&page)?;
     for part in [
         "prose\n",
         "| `soak_lag_p99` | ",
-        "| somebody |  | 5 |",
+        "| somebody |  | 5,000 |",
         "\nmore\n",
     ] {
         assert!(page.contains(part), "{page}");
@@ -123,13 +116,14 @@ fn what_cannot_be_kept_is_refused_before_anything_is_measured() -> TestResult {
     fs::write(folder.join("later.json"), "{\"schema\": 2}")?;
     let [file, in_file, later] = ["file", "file/in", "later.json"].map(|name| below(folder, name));
     let (file, in_file, later) = (file?, in_file?, later?);
-    let cases: [(&[&str], i32, &str); 7] = [
+    let cases: [(&[&str], i32, &str); 8] = [
         (
             &["soak", "--minutes", "0"],
             2,
             "must be minutes from 0.05 to 1440",
         ),
         (&["soak", "--minutes", "NaN"], 2, "must be minutes"),
+        (&["soak", "--rate", "0"], 2, "must be commands a second"),
         (&["soak", "--out", &in_file], 1, "write into `"),
         (&["commands", "--record", &in_file], 1, "read record `"),
         (

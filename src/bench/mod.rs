@@ -246,6 +246,10 @@ async fn measure(
         scale: Scale::of(options),
         progress,
     };
+    let soak = match &options.work {
+        Work::Measure(_) => None,
+        Work::Soak(soak) => Some(soak),
+    };
     let run = Run {
         at: SystemClock.now(),
         build: Build::here(),
@@ -257,10 +261,8 @@ async fn measure(
         options: Asked {
             quick: options.quick,
             events: bench.scale.events,
-            minutes: match &options.work {
-                Work::Measure(_) => None,
-                Work::Soak(soak) => Some(soak.minutes),
-            },
+            minutes: soak.map(|soak| soak.minutes),
+            rate: soak.map(|soak| soak.rate),
         },
         load_before,
         figures: Vec::new(),

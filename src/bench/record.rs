@@ -101,6 +101,9 @@ pub struct Asked {
     /// How long the load lasted, where that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub minutes: Option<f64>,
+    /// Commands a second, where a rate was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<usize>,
 }
 
 /// What a peer did.

@@ -146,7 +146,8 @@ fn place(machine: &Machine, servers: &Servers, letter: &str) -> String {
         os,
         file_system,
     } = machine;
-    let memory = memory_bytes / (1 << 30);
+    // What a kernel keeps for itself is not in it: the next whole number is what was bought.
+    let memory = memory_bytes.div_ceil(1 << 30);
     let Servers {
         nats_server,
         postgres,

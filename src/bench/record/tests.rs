@@ -42,6 +42,7 @@ pub(crate) fn run(second: u32, commit: &str, names: &[&'static str]) -> Run {
             quick: false,
             events: 1_000_000,
             minutes: None,
+            rate: None,
         },
         load_before: Some(0.16),
         figures: names.iter().map(figure).collect(),

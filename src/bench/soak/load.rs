@@ -12,14 +12,10 @@ use super::super::Bench;
 use super::super::jobs;
 use super::super::visits::{self, Idle, Paid, REFUSED_MS};
 
-/// Commands a second on assignments, each followed by the query for what it did: a busy house, and well
-/// below what the program can do, so that what grows does not grow for want of speed.
-pub(super) const COMMANDS_A_SECOND: usize = 200;
+/// Commands beside which there is one job, enqueued, claimed and completed.
+const COMMANDS_PER_JOB: usize = 10;
 
-/// Jobs a second, each enqueued, claimed and completed.
-pub(super) const JOBS_A_SECOND: usize = 20;
-
-/// How many errands may be under way: at a second each, four times the load. Whatever is due while so
+/// How many errands may be under way: at a second each, four times the usual load. Whatever is due while so
 /// many wait counts as refused; a program that stands still must not drown in connections, too.
 const UNDER_WAY_MAX: usize = 1_000;
 
@@ -75,24 +71,31 @@ impl Window {
 /// Keeps the load up until it is dropped.
 pub(super) async fn start(
     bench: &Bench<'_>,
+    rate: usize,
     idle: &Idle,
     window: &Arc<Window>,
 ) -> anyhow::Result<Infallible> {
     let room = Arc::new(Semaphore::new(UNDER_WAY_MAX));
     tokio::select! {
-        ended = commands(bench, idle, window, &room) => ended,
-        ended = noops(idle, window, &room) => ended,
+        ended = commands(bench, rate, idle, window, &room) => ended,
+        ended = noops(jobs_a_second(rate), idle, window, &room) => ended,
     }
+}
+
+/// Jobs a second beside so many commands.
+pub(super) fn jobs_a_second(rate: usize) -> usize {
+    (rate / COMMANDS_PER_JOB).max(1)
 }
 
 async fn commands(
     bench: &Bench<'_>,
+    rate: usize,
     idle: &Idle,
     window: &Arc<Window>,
     room: &Arc<Semaphore>,
 ) -> anyhow::Result<Infallible> {
-    let mut ticks = visits::ticks(COMMANDS_A_SECOND);
-    for visit in visits::endless(&bench.fresh, idle.target(), COMMANDS_A_SECOND) {
+    let mut ticks = visits::ticks(rate);
+    for visit in visits::endless(&bench.fresh, idle.target(), rate) {
         let due = ticks.tick().await;
         let Some(permit) = place(room) else {
             window.add(Paid::REFUSED);
@@ -108,12 +111,13 @@ async fn commands(
 }
 
 async fn noops(
+    rate: usize,
     idle: &Idle,
     window: &Arc<Window>,
     room: &Arc<Semaphore>,
 ) -> anyhow::Result<Infallible> {
     let queue: Arc<str> = format!("soak-{}", SystemClock.fresh_id()).into();
-    let mut ticks = visits::ticks(JOBS_A_SECOND);
+    let mut ticks = visits::ticks(rate);
     loop {
         ticks.tick().await;
         let Some(permit) = place(room) else {

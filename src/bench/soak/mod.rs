@@ -1,9 +1,9 @@
 //! A steady load for some minutes: what it does to memory, and whether what follows the journal keeps up.
 //!
 //! - [`load`]: commands, queries and jobs at fixed rates, whether or not earlier ones are done.
-//! - [`sample`]: what is looked at each second, and the lines of `soak.csv`.
+//! - [`sample`]: what is looked at each second, a line of `soak.csv`.
 //! - [`verdict`]: the figures that come of the samples.
-//! - [`chart`]: `soak.svg`.
+//! - [`picture`], [`chart`]: lines over time, as `soak.svg`.
 //!
 //! The journal is filled before, so that the program's caches are full and what still grows is no cache.
 //! The first third of the samples is a warm-up and belongs to no figure.
@@ -20,8 +20,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use anyhow::{Context as _, ensure};
+use futures_util::FutureExt as _;
+use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, timeout};
 
 use self::load::Window;
 use self::sample::{Sample, Seen};
@@ -31,8 +32,15 @@ use super::{Bench, Told, rebuild};
 /// Events in the journal before: those of 50,000 assignments, as many as the states' cache holds.
 pub(super) const EVENTS_BEFORE: u64 = 250_000;
 
-/// The shortest soak: three samples, one for each third.
+/// The shortest soak: a sample for each third.
 pub const MINUTES_MIN: f64 = 0.05;
+
+/// Commands a second, unless others are asked for: a busy house, and well below what the program can do, so
+/// that what grows does not grow for want of speed.
+pub const RATE: usize = 200;
+
+/// The most that may be asked for: past that nobody keeps up, and the load measures itself.
+pub const RATE_MAX: usize = 10_000;
 
 /// The longest: a day, the samples of which are still a small file.
 pub const MINUTES_MAX: f64 = 1_440.0;
@@ -40,17 +48,25 @@ pub const MINUTES_MAX: f64 = 1_440.0;
 /// The time between two samples.
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 
-/// How many samples may be missed in a row, at one a second: as long as a request may wait twice over.
+/// How long looking may take. What takes longer is a sample that is missed.
+const SAMPLE_MAX: Duration = Duration::from_secs(10);
+
+/// How many samples may be missed in a row: a minute or more, in which a program is started again.
 const MISSED_MAX: u32 = 60;
 
+/// One for each third.
+const SAMPLES_MIN: usize = 3;
+
 /// How often progress is told.
-const TOLD_TIMES: usize = 20;
+const TOLD_TIMES: u32 = 20;
 
 /// What is asked for.
 #[derive(Debug)]
 pub struct Soak {
     /// How long the load lasts.
     pub minutes: f64,
+    /// Commands a second.
+    pub rate: usize,
     /// Where its samples and its picture go.
     pub files: Files,
 }
@@ -82,9 +98,9 @@ impl Files {
         writeln!(&self.samples, "{}", sample.line()).context("write `soak.csv`")
     }
 
-    fn draw(&self, samples: &[Sample]) -> anyhow::Result<()> {
+    fn draw(&self, samples: &[Sample], rate: usize) -> anyhow::Result<()> {
         let doing = || format!("write `{}`", self.picture.display());
-        fs::write(&self.picture, picture::of(samples)).with_context(doing)
+        fs::write(&self.picture, picture::of(samples, rate)).with_context(doing)
     }
 }
 
@@ -95,37 +111,40 @@ pub(super) async fn steady(
     told: &mut Told<'_>,
 ) -> anyhow::Result<()> {
     rebuild::fill_journal(bench).await?;
-    let count = Duration::from_secs_f64(soak.minutes * 60.0).div_duration_f64(SAMPLE_EVERY);
-    let count = count.round() as usize;
     let idle = Idle::opened(&bench.target).await?;
     let window = Arc::new(Window::default());
-    let load = load::start(bench, &idle, &window);
+    let load = load::start(bench, soak.rate, &idle, &window);
     let samples = tokio::select! {
-        samples = watch(bench, soak, &window, count) => samples?,
+        samples = watch(bench, soak, &window) => samples?,
         ended = load => match ended? {},
     };
-    soak.files.draw(&samples)?;
+    ensure!(
+        samples.len() >= SAMPLES_MIN,
+        "the program was looked at `{}` times only, and turned the rest away: it is overloaded at \
+         `{}` commands/s",
+        samples.len(),
+        soak.rate,
+    );
+    soak.files.draw(&samples, soak.rate)?;
     let visible_ms = window.all_visible_ms();
-    told.add(verdict::memory_growth(&samples))?;
+    told.add(verdict::memory_growth(&samples, soak.rate))?;
     told.add(verdict::lag_p99(&samples, &visible_ms))
 }
 
-/// So many samples of the program under the load.
-async fn watch(
-    bench: &Bench<'_>,
-    soak: &Soak,
-    window: &Window,
-    count: usize,
-) -> anyhow::Result<Vec<Sample>> {
+/// Samples of the program under the load, as long as that is to last.
+async fn watch(bench: &Bench<'_>, soak: &Soak, window: &Window) -> anyhow::Result<Vec<Sample>> {
+    let lasts = Duration::from_secs_f64(soak.minutes * 60.0);
     let started = Instant::now();
     let mut ticks = interval_at(started + SAMPLE_EVERY, SAMPLE_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut samples = Vec::with_capacity(count);
+    let mut tell = interval(lasts / TOLD_TIMES);
+    let mut samples = Vec::new();
     let mut missed = 0;
-    while samples.len() < count {
+    while started.elapsed() < lasts {
         ticks.tick().await;
         // A program that is overloaded turns this away, too; one that is gone does so for ever.
-        let seen = match Seen::of(bench).await {
+        let seen = timeout(SAMPLE_MAX, Seen::of(bench)).await;
+        let seen = match seen.context("the program does not answer").flatten() {
             Err(error) if missed >= MISSED_MAX => return Err(error),
             Err(_) => {
                 missed += 1;
@@ -137,7 +156,7 @@ async fn watch(
         missed = 0;
         let sample = Sample::of(started.elapsed(), &seen, &window.take());
         soak.files.add(&sample)?;
-        if samples.len() % count.div_ceil(TOLD_TIMES) == 0 {
+        if tell.tick().now_or_never().is_some() {
             bench.progress.step(&sample.told());
         }
         samples.push(sample);

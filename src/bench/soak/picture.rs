@@ -1,16 +1,17 @@
 //! What `soak.svg` shows of the samples.
 
 use super::chart::{Chart, Line, Panel};
-use super::load::{COMMANDS_A_SECOND, JOBS_A_SECOND};
+use super::load::jobs_a_second;
 use super::sample::Sample;
 
 /// The picture: memory, what is behind, and how long things take.
-pub(super) fn of(samples: &[Sample]) -> String {
+pub(super) fn of(samples: &[Sample], rate: usize) -> String {
+    let jobs = jobs_a_second(rate);
     let line = |name, value: fn(&Sample) -> f64| Line {
         name,
         values: samples.iter().map(value).collect(),
     };
-    let title = format!("A soak at {COMMANDS_A_SECOND} commands/s and {JOBS_A_SECOND} jobs/s");
+    let title = format!("A soak at {rate} commands/s and {jobs} jobs/s");
     let chart = Chart {
         title: &title,
         seconds: samples.iter().map(|sample| sample.second).collect(),

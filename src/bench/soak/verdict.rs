@@ -3,7 +3,7 @@
 use super::super::statistics::{median, percentile, spread};
 use super::super::visible::VISIBLE_MAX_MS;
 use super::super::{Figure, Measured};
-use super::load::{COMMANDS_A_SECOND, JOBS_A_SECOND};
+use super::load::jobs_a_second;
 use super::sample::Sample;
 
 /// How much more the program may have in the last third than in the second, in percent. What it keeps on
@@ -14,7 +14,7 @@ const GROWTH_MAX_PERCENT: f64 = 10.0;
 const PARTS: usize = 5;
 
 /// How much more memory the program has at the end.
-pub(super) fn memory_growth(samples: &[Sample]) -> Figure {
+pub(super) fn memory_growth(samples: &[Sample], rate: usize) -> Figure {
     let (second, last) = later_thirds(samples);
     let (before, after) = (Middle::of(second), Middle::of(last));
     let hours = (after.second - before.second) / 3_600.0;
@@ -22,14 +22,15 @@ pub(super) fn memory_growth(samples: &[Sample]) -> Figure {
     let end = samples.last().copied().unwrap_or_default();
     let note = format!(
         "median of the last third {:.1} MB over {:.1} MB in the second: {:+.1} MB an hour; the most \
-         {:.1} MB; at the end nats-server {:.0} MB, Postgres {:.0} MB; {COMMANDS_A_SECOND} commands/s \
-         and {JOBS_A_SECOND} jobs/s",
+         {:.1} MB; at the end nats-server {:.0} MB, Postgres {:.0} MB; {rate} commands/s \
+         and {} jobs/s",
         after.megabytes,
         before.megabytes,
         (after.megabytes - before.megabytes) / hours,
         megabytes(most.unwrap_or(0)),
         megabytes(end.nats_server_bytes),
         megabytes(end.postgres_bytes),
+        jobs_a_second(rate),
     );
     let measured = Measured {
         name: "soak_memory_growth",
@@ -123,10 +124,10 @@ mod tests {
 
     #[test]
     fn a_leak_is_growth_and_a_warm_up_is_none() {
-        let leak = memory_growth(&samples(|number| 100_000_000 + number * 1_000_000));
+        let leak = memory_growth(&samples(|number| 100_000_000 + number * 1_000_000), 200);
         assert!(!leak.ok && (leak.value - 20.76).abs() < 0.1, "{leak:?}");
         assert!(leak.note.contains("+3600.0 MB an hour"), "{}", leak.note);
-        let warm = memory_growth(&samples(|number| number.min(30) * 10_000_000));
+        let warm = memory_growth(&samples(|number| number.min(30) * 10_000_000), 200);
         assert!(warm.ok && warm.value == 0.0, "{warm:?}");
     }
 

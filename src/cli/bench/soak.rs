@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::super::Console;
 use super::Places;
-use crate::bench::soak::{Files, MINUTES_MAX, MINUTES_MIN, Soak};
+use crate::bench::soak::{Files, MINUTES_MAX, MINUTES_MIN, RATE, RATE_MAX, Soak};
 use crate::bench::{Options, Work};
 
 /// How it is used.
@@ -15,9 +15,9 @@ Examples:
   ledgerline bench soak --minutes 60
   ledgerline bench soak --minutes 30 --out docs --record docs/benchmarks.json
 
-Fills the journal of a program of its own until its caches are full, then sends 200 commands and 20
-jobs a second, and looks at memory and lag each second: `soak.csv` has a line for each, `soak.svg`
-shows them. The figures are those of the last two thirds.";
+Fills the journal of a program of its own until its caches are full, then keeps the rate up, whether or
+not earlier commands are done, and looks at memory and lag each second: `soak.csv` has a line for each,
+`soak.svg` shows them. The figures are those of the last two thirds.";
 
 /// What `bench soak` takes.
 #[derive(Debug, Args)]
@@ -25,6 +25,9 @@ pub(super) struct SoakArgs {
     /// How long the load lasts, from 0.05 to 1440; half an hour and more tells a leak from what settles
     #[arg(long, value_name = "MINUTES", default_value = "30", value_parser = minutes)]
     minutes: f64,
+    /// Commands a second; beside ten of them comes one job
+    #[arg(long, value_name = "COUNT", default_value_t = RATE, value_parser = rate)]
+    rate: usize,
     /// Folder for `soak.csv` and `soak.svg`; it is made if it is not there
     #[arg(long, value_name = "FOLDER", default_value = "soak")]
     out: PathBuf,
@@ -40,6 +43,7 @@ pub(super) async fn run(args: SoakArgs, console: &Console) -> anyhow::Result<()>
     let options = Options {
         work: Work::Soak(Soak {
             minutes: args.minutes,
+            rate: args.rate,
             // Last, for it replaces what an earlier soak wrote.
             files: Files::create(&args.out)?,
         }),
@@ -56,4 +60,10 @@ fn minutes(text: &str) -> Result<f64, String> {
     let minutes: Option<f64> = text.parse().ok();
     let minutes = minutes.filter(|minutes| (MINUTES_MIN..=MINUTES_MAX).contains(minutes));
     minutes.ok_or_else(|| format!("must be minutes from {MINUTES_MIN} to {MINUTES_MAX}"))
+}
+
+fn rate(text: &str) -> Result<usize, String> {
+    let rate: Option<usize> = text.parse().ok();
+    let rate = rate.filter(|rate| (1..=RATE_MAX).contains(rate));
+    rate.ok_or_else(|| format!("must be commands a second, from 1 to {RATE_MAX}"))
 }
