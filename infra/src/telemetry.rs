@@ -7,7 +7,10 @@
 //! Deliberately absent: an exporter of traces. The W3C trace context is taken in, handed on in every
 //! commit and written to every log line, which any log pipeline can join.
 
+use std::time::Duration;
+
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
@@ -45,6 +48,9 @@ const DURATION_BUCKETS_S: [f64; 14] = [
     0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0,
 ];
 
+/// How often what histograms were told is counted: under the heaviest load that is a megabyte or two.
+const COUNT_EVERY: Duration = Duration::from_secs(5);
+
 /// Begins to write logs that pass `filter`.
 ///
 /// # Errors
@@ -68,7 +74,7 @@ pub fn start_logs(format: LogFormat, filter: &str) -> Result<(), TelemetryError>
     started.map_err(|_already| TelemetryError::Twice)
 }
 
-/// Begins to keep metrics; the handle renders them.
+/// Begins to keep metrics; the handle renders them. [`count_metrics`] has to run beside.
 ///
 /// # Errors
 /// When metrics are kept already.
@@ -77,4 +83,16 @@ pub fn start_metrics() -> Result<PrometheusHandle, TelemetryError> {
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &DURATION_BUCKETS_S)
         .and_then(PrometheusBuilder::install_recorder)
         .map_err(TelemetryError::Metrics)
+}
+
+/// Counts what was recorded, every few seconds until `stop`. Each value that a histogram is told waits in
+/// memory for that, or for somebody who asks for the metrics; where nobody scrapes, nobody asks.
+pub async fn count_metrics(metrics: PrometheusHandle, stop: CancellationToken) {
+    while stop
+        .run_until_cancelled(tokio::time::sleep(COUNT_EVERY))
+        .await
+        .is_some()
+    {
+        metrics.run_upkeep();
+    }
 }

@@ -19,7 +19,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use super::commands::raw_appends_a_second;
-use super::http::{Connection, Target};
+use super::http::{Answer, Connection, Rendered, Target};
 use super::load::BATCH_COMMANDS_MAX;
 use super::program::Positions;
 use super::statistics::{milliseconds, percentile};
@@ -49,8 +49,9 @@ struct Claimed {
     jobs: Vec<Job>,
 }
 
+/// A job as its worker has it.
 #[derive(Debug, Deserialize)]
-struct Job {
+pub(super) struct Job {
     id: String,
     attempt: u32,
 }
@@ -175,8 +176,7 @@ async fn enqueue_singly(round: Arc<Round>, share: usize) -> anyhow::Result<()> {
     let mut connection = Connection::open(&round.target).await?;
     for _ in 0..share {
         let id = SystemClock.fresh_id().to_string();
-        let body = json!({"id": id, "queue": round.queue, "kind": "noop", "payload": {"n": 1}});
-        let request = round.target.post("/v1/jobs", Some(&id), body.to_string());
+        let request = enqueue_one(&round.target, &round.queue, &id);
         connection.send(request).await?.succeeded()?;
         let enqueued = round.enqueued.lock();
         let mut enqueued = enqueued.unwrap_or_else(PoisonError::into_inner);
@@ -226,25 +226,22 @@ async fn claim(
     connection: &mut Connection,
     size: usize,
 ) -> anyhow::Result<Vec<Job>> {
-    let claim = json!({
-        "queues": [round.queue], "worker": "bench", "jobs_max": size, "wait_ms": WAIT_MS,
-    });
-    let request = round.target.post("/v1/jobs/claim", None, claim.to_string());
-    let answer = connection.send(request).await?.succeeded()?;
-    let claimed: Claimed = serde_json::from_slice(&answer.body).context("read a claim")?;
-    round
-        .claimed
-        .fetch_add(claimed.jobs.len(), Ordering::Relaxed);
+    let request = claim_up_to(&round.target, &round.queue, size);
+    let jobs = claimed(&connection.send(request).await?.succeeded()?)?;
+    round.claimed.fetch_add(jobs.len(), Ordering::Relaxed);
     if size == 1 {
-        round.note_waits(&claimed.jobs);
+        round.note_waits(&jobs);
     }
-    Ok(claimed.jobs)
+    Ok(jobs)
 }
 
 async fn complete(round: &Round, connection: &mut Connection, jobs: &[Job]) -> anyhow::Result<()> {
     match jobs {
         [] => return Ok(()),
-        [job] => complete_one(round, connection, job).await?,
+        [job] => {
+            let request = complete_one(&round.target, job);
+            connection.send(request).await?.succeeded()?;
+        }
         many => complete_many(round, connection, many).await?,
     }
     let completed = round.completed.fetch_add(jobs.len(), Ordering::Relaxed);
@@ -252,14 +249,6 @@ async fn complete(round: &Round, connection: &mut Connection, jobs: &[Job]) -> a
         let ended = round.ended.lock();
         *ended.unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
-    Ok(())
-}
-
-async fn complete_one(round: &Round, connection: &mut Connection, job: &Job) -> anyhow::Result<()> {
-    let body = json!({"attempt": job.attempt}).to_string();
-    let path = format!("/v1/jobs/{}/complete", job.id);
-    let request = round.target.post(&path, None, body);
-    connection.send(request).await?.succeeded()?;
     Ok(())
 }
 
@@ -277,6 +266,32 @@ async fn complete_many(
     let request = round.target.post_lines("/v1/commands", lines);
     let answer = connection.send(request).await?.succeeded()?;
     answer.every_line_succeeded(jobs.len())
+}
+
+/// The request that enqueues a no-op.
+pub(super) fn enqueue_one(target: &Target, queue: &str, id: &str) -> Rendered {
+    let body = json!({"id": id, "queue": queue, "kind": "noop", "payload": {"n": 1}});
+    target.post("/v1/jobs", Some(id), body.to_string())
+}
+
+/// The request that claims jobs, and waits a moment for them.
+pub(super) fn claim_up_to(target: &Target, queue: &str, size: usize) -> Rendered {
+    let claim = json!({
+        "queues": [queue], "worker": "bench", "jobs_max": size, "wait_ms": WAIT_MS,
+    });
+    target.post("/v1/jobs/claim", None, claim.to_string())
+}
+
+/// What a claim was answered.
+pub(super) fn claimed(answer: &Answer) -> anyhow::Result<Vec<Job>> {
+    let claimed: Claimed = serde_json::from_slice(&answer.body).context("read a claim")?;
+    Ok(claimed.jobs)
+}
+
+/// The request that completes a job.
+pub(super) fn complete_one(target: &Target, job: &Job) -> Rendered {
+    let body = json!({"attempt": job.attempt}).to_string();
+    target.post(&format!("/v1/jobs/{}/complete", job.id), None, body)
 }
 
 impl Round {

@@ -11,6 +11,10 @@
 //! - [`jobs`]: jobs from enqueue to completion, against raw appends and raw groups.
 //! - [`schedules`]: how late schedules fire under load.
 //! - [`rebuild`]: filling one table anew against reading and copying; and the program's memory.
+//! - [`soak`]: a steady load for some minutes; memory and lag over time.
+//!
+//! What was measured can be kept in a [`record`], with its [`origin`]; [`report`] makes the tables of
+//! `docs/performance.md` from it.
 //!
 //! Nothing here prints, and nothing here is known to the rest of the program.
 
@@ -18,23 +22,35 @@ mod commands;
 mod http;
 mod jobs;
 mod load;
+mod memory;
+pub mod origin;
 mod program;
 mod projection;
 mod rebuild;
+pub mod record;
+pub mod report;
 mod schedules;
+pub mod soak;
 mod statistics;
 mod visible;
+mod visits;
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
+use ::commands::Clock as _;
 use anyhow::Context as _;
 use clap::ValueEnum;
+use infra::SystemClock;
 use infra::ceilings::{RawLog, RawTables};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use self::http::Target;
 use self::load::Fresh;
+use self::origin::{Build, Machine, Servers};
 use self::program::Program;
+use self::record::{Asked, Recording, Run};
+use self::soak::Soak;
 
 /// What to measure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -61,11 +77,20 @@ pub enum Subject {
     All,
 }
 
+/// What is to be done.
+#[derive(Debug)]
+pub enum Work {
+    /// Figures, as fast as it goes.
+    Measure(Subject),
+    /// A steady load.
+    Soak(Soak),
+}
+
 /// How to measure.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Options {
     /// What.
-    pub subject: Subject,
+    pub work: Work,
     /// Fewer commands and rounds: for a look, not for the record.
     pub quick: bool,
     /// How many events the journal has before a rebuild, and before memory is looked at.
@@ -75,13 +100,15 @@ pub struct Options {
     pub folder: PathBuf,
     /// The `endpoints.json` of a running program to be used instead of one of our own.
     pub endpoints: Option<PathBuf>,
+    /// Where each figure is kept as soon as it is known.
+    pub record: Option<Recording>,
 }
 
 /// One figure beside its ceiling.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Figure {
     /// Its name.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// What was measured.
     pub value: f64,
     /// What it is held against.
@@ -90,7 +117,7 @@ pub struct Figure {
     /// where less is.
     pub ratio: f64,
     /// Of value and ceiling.
-    pub unit: &'static str,
+    pub unit: Cow<'static, str>,
     /// What the ratio should be at least.
     pub floor: f64,
     /// Whether it is.
@@ -157,8 +184,12 @@ impl Scale {
             rebuild_rounds: 2,
         };
         let scale = if options.quick { quick } else { full };
+        let events = match options.work {
+            Work::Measure(_) => scale.events,
+            Work::Soak(_) => soak::EVENTS_BEFORE,
+        };
         Self {
-            events: options.events.unwrap_or(scale.events),
+            events: options.events.unwrap_or(events),
             ..scale
         }
     }
@@ -181,12 +212,13 @@ struct Bench<'a> {
 /// When the program under test does not start or does not answer as it should. A figure below its
 /// floor is none.
 pub async fn run(options: &Options, progress: &dyn Progress) -> anyhow::Result<Vec<Figure>> {
+    let load_before = origin::load_average();
     progress.step("starting the program under test");
     let program = match &options.endpoints {
         Some(endpoints) => Program::attach(endpoints)?,
         None => Program::start(&options.folder).await?,
     };
-    let measured = measure(options, &program, progress).await;
+    let measured = measure(options, &program, load_before, progress).await;
     let log = match &measured {
         Ok(_) => String::new(),
         Err(_) => program.last_words(),
@@ -201,6 +233,7 @@ pub async fn run(options: &Options, progress: &dyn Progress) -> anyhow::Result<V
 async fn measure(
     options: &Options,
     program: &Program,
+    load_before: Option<f64>,
     progress: &dyn Progress,
 ) -> anyhow::Result<Vec<Figure>> {
     let endpoints = program.endpoints();
@@ -213,16 +246,53 @@ async fn measure(
         scale: Scale::of(options),
         progress,
     };
+    let soak = match &options.work {
+        Work::Measure(_) => None,
+        Work::Soak(soak) => Some(soak),
+    };
+    let run = Run {
+        at: SystemClock.now(),
+        build: Build::here(),
+        machine: Machine::here(&options.folder),
+        servers: Servers {
+            nats_server: bench.log.server_version(),
+            postgres: bench.tables.server_version().await?,
+        },
+        options: Asked {
+            quick: options.quick,
+            events: bench.scale.events,
+            minutes: soak.map(|soak| soak.minutes),
+            rate: soak.map(|soak| soak.rate),
+        },
+        load_before,
+        figures: Vec::new(),
+    };
+    let mut told = Told {
+        progress,
+        record: options.record.clone(),
+        run,
+    };
     bench.log.make().await?;
-    let figures = bench.figures(options.subject).await;
+    let measured = match &options.work {
+        Work::Measure(subject) => bench.figures(*subject, &mut told).await,
+        Work::Soak(soak) => soak::steady(&bench, soak, &mut told).await,
+    };
     bench.log.remove().await?;
     bench.tables.remove().await?;
-    figures
+    measured?;
+    Ok(told.run.figures)
 }
 
-impl Bench<'_> {
-    /// A figure is told when it is known: a later one may fail, or somebody may lose patience.
-    fn tell(&self, figure: Figure) -> Figure {
+/// The figures that are known.
+struct Told<'a> {
+    progress: &'a dyn Progress,
+    record: Option<Recording>,
+    run: Run,
+}
+
+impl Told<'_> {
+    /// A figure is told and kept when it is known: a later one may fail, or somebody may lose patience.
+    fn add(&mut self, figure: Figure) -> anyhow::Result<()> {
         let Figure {
             name,
             value,
@@ -233,45 +303,50 @@ impl Bench<'_> {
         } = &figure;
         let told = format!("{name}: {value:.2} of {ceiling:.2} {unit}, ratio {ratio:.2}");
         self.progress.step(&told);
-        figure
+        if let Some(record) = &mut self.record {
+            record.put(&self.run, &figure)?;
+        }
+        self.run.figures.push(figure);
+        Ok(())
     }
+}
 
-    async fn figures(&self, subject: Subject) -> anyhow::Result<Vec<Figure>> {
+impl Bench<'_> {
+    async fn figures(&self, subject: Subject, told: &mut Told<'_>) -> anyhow::Result<()> {
         let asked = |one| subject == one || subject == Subject::All;
-        let mut figures = Vec::new();
         if asked(Subject::Commands) {
-            figures.push(self.tell(commands::many_clients(self, &commands::CLIENTS_64).await?));
+            told.add(commands::many_clients(self, &commands::CLIENTS_64).await?)?;
         }
         if asked(Subject::Latency) {
-            figures.push(self.tell(commands::one_client(self).await?));
+            told.add(commands::one_client(self).await?)?;
         }
         if asked(Subject::Group) {
-            figures.push(self.tell(commands::many_clients(self, &commands::CLIENTS_512).await?));
-            figures.push(self.tell(commands::batches(self).await?));
+            told.add(commands::many_clients(self, &commands::CLIENTS_512).await?)?;
+            told.add(commands::batches(self).await?)?;
         }
         if asked(Subject::Visible) {
-            figures.push(self.tell(visible::answer_to_query(self).await?));
+            told.add(visible::answer_to_query(self).await?)?;
         }
         if asked(Subject::Projection) {
-            figures.push(self.tell(projection::live(self).await?));
+            told.add(projection::live(self).await?)?;
         }
         if asked(Subject::Jobs) {
-            figures.push(self.tell(jobs::one_by_one(self).await?));
-            figures.push(self.tell(jobs::in_batches(self).await?));
+            told.add(jobs::one_by_one(self).await?)?;
+            told.add(jobs::in_batches(self).await?)?;
         }
         if asked(Subject::Schedules) {
-            figures.push(self.tell(schedules::late(self).await?));
+            told.add(schedules::late(self).await?)?;
         }
         if asked(Subject::Rebuild) || asked(Subject::Memory) {
             rebuild::fill_journal(self).await?;
         }
         if asked(Subject::Memory) {
-            figures.push(self.tell(rebuild::memory(self).await?));
+            told.add(rebuild::memory(self).await?)?;
         }
         if asked(Subject::Rebuild) {
-            figures.push(self.tell(rebuild::assignment(self).await?));
+            told.add(rebuild::assignment(self).await?)?;
         }
-        Ok(figures)
+        Ok(())
     }
 }
 
@@ -289,11 +364,11 @@ impl Measured {
         let (value, ceiling) = (statistics::median(values), statistics::median(ceilings));
         let ratio = value / ceiling;
         Figure {
-            name: self.name,
+            name: self.name.into(),
             value,
             ceiling,
             ratio,
-            unit: self.unit,
+            unit: self.unit.into(),
             floor: self.floor,
             ok: ratio >= self.floor,
             spread: statistics::spread(values),
@@ -308,11 +383,11 @@ impl Measured {
         // Noise can put a difference of two medians at or below zero.
         let ratio = limit / value.max(limit / 1_000.0);
         Figure {
-            name: self.name,
+            name: self.name.into(),
             value,
             ceiling: limit,
             ratio,
-            unit: self.unit,
+            unit: self.unit.into(),
             floor: self.floor,
             ok: ratio >= self.floor,
             spread: statistics::spread(values),

@@ -115,22 +115,11 @@ impl Program {
         Target::new(&self.endpoints.http, token.trim())
     }
 
-    /// Memory of the program alone, in bytes: what it has, and the most that it had.
-    pub(super) fn memory_bytes(&self) -> anyhow::Result<(u64, u64)> {
+    /// The number of its process.
+    pub(super) fn pid(&self) -> anyhow::Result<u32> {
         let own = self.own.as_ref();
         let pid = own.and_then(|own| own.child.id());
-        let pid = pid.context("memory is that of a program started here, not of a running one")?;
-        let status =
-            fs::read_to_string(format!("/proc/{pid}/status")).context("read its memory")?;
-        let of = |name: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name));
-            let kilobytes =
-                line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-            kilobytes
-                .map(|kilobytes| kilobytes * 1024)
-                .with_context(|| format!("no `{name}`"))
-        };
-        Ok((of("VmRSS:")?, of("VmHWM:")?))
+        pid.context("memory is that of a program started here, not of a running one")
     }
 
     /// The end of its log.
@@ -196,14 +185,16 @@ impl Positions {
     /// Waits until everything that is derived from the journal has come to its end.
     pub(super) async fn settled(target: &Target) -> anyhow::Result<Self> {
         Self::when(target, |positions| {
-            let feed = positions
-                .feed
-                .as_ref()
-                .and_then(|feed| feed.split('.').next()?.parse().ok());
-            let feed: u64 = feed.unwrap_or(0);
-            positions.read_side >= positions.journal && feed >= positions.journal
+            positions.read_side >= positions.journal && positions.feed() >= positions.journal
         })
         .await
+    }
+
+    /// The position of the last event in the feed.
+    pub(super) fn feed(&self) -> u64 {
+        let feed = self.feed.as_ref();
+        let position = feed.and_then(|feed| feed.split('.').next()?.parse().ok());
+        position.unwrap_or(0)
     }
 
     /// Waits until `reached` holds.

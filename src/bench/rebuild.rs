@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 
+use super::memory::Memory;
 use super::program::Positions;
 use super::statistics::median;
 use super::{Bench, Figure, Measured, projection};
@@ -45,11 +46,11 @@ pub(super) async fn fill_journal(bench: &Bench<'_>) -> anyhow::Result<()> {
 /// Memory of the program alone.
 pub(super) async fn memory(bench: &Bench<'_>) -> anyhow::Result<Figure> {
     let events = bench.tables.count(EVENT_TABLE).await?;
-    let (bytes, peak_bytes) = bench.program.memory_bytes()?;
+    let memory = Memory::of(bench.program.pid()?)?;
     let megabytes = |bytes: u64| bytes as f64 / 1e6;
     let note = format!(
         "resident, after {events} events; the most it had was {:.0} MB",
-        megabytes(peak_bytes)
+        megabytes(memory.peak_bytes)
     );
     let measured = Measured {
         name: "memory",
@@ -57,7 +58,7 @@ pub(super) async fn memory(bench: &Bench<'_>) -> anyhow::Result<Figure> {
         floor: 1.0,
         note,
     };
-    Ok(measured.limit(&[megabytes(bytes)], MEMORY_MAX_MB))
+    Ok(measured.limit(&[megabytes(memory.resident_bytes)], MEMORY_MAX_MB))
 }
 
 /// A rebuild of the table, from the request to the swap.

@@ -56,8 +56,9 @@ fn describe(page: &mut String, command: &Command, parent: &str) {
     if own().next().is_some() {
         arguments(page, own());
     }
-    let leaf = visible(command).next().is_none();
-    if let Some(examples) = command.get_after_help().filter(|_| leaf) {
+    // A command that does nothing itself leaves its examples to those below it.
+    let acts = !command.is_subcommand_required_set();
+    if let Some(examples) = command.get_after_help().filter(|_| acts) {
         after_help(page, &examples.to_string());
     }
     for below in visible(command) {

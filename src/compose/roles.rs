@@ -189,6 +189,8 @@ impl Running {
         );
         self.roles.spawn(follow);
         let metrics = infra::telemetry::start_metrics()?;
+        let counting = infra::telemetry::count_metrics(metrics.clone(), self.stop_roles.clone());
+        self.roles.spawn(counting);
         let shutdown = self.stop_serving.clone();
         let replays = connections.replays.clone();
         let app = App::new(Parts {

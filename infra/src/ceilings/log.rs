@@ -89,6 +89,12 @@ impl RawLog {
         })
     }
 
+    /// The version of the server, as it says itself.
+    #[must_use]
+    pub fn server_version(&self) -> String {
+        self.context.client().server_info().version
+    }
+
     /// Makes the stream, empty, with the settings of the journal.
     ///
     /// # Errors

@@ -77,6 +77,15 @@ impl RawTables {
         Ok(tables)
     }
 
+    /// The version of the server, as it says itself.
+    ///
+    /// # Errors
+    /// When Postgres does not answer.
+    pub async fn server_version(&self) -> Result<String, Error> {
+        let shown = sqlx::query_scalar("show server_version");
+        Ok(shown.fetch_one(&self.pool).await?)
+    }
+
     /// Removes the schema with all copies.
     ///
     /// # Errors
