@@ -139,10 +139,10 @@ impl MemoryJournal {
         of: fn(&Stored, Position) -> T,
     ) -> BoxStream<'static, T> {
         let journal = self.clone();
-        stream::unfold((journal, after), async move |(journal, after)| {
+        stream::unfold((journal, after, of), async |(journal, after, of)| {
             let made = journal.wait_behind(after, of).await;
             let last = Position(after.0 + made.len() as u64);
-            Some((stream::iter(made), (journal, last)))
+            Some((stream::iter(made), (journal, last, of)))
         })
         .flatten()
         .boxed()
