@@ -277,9 +277,11 @@ async fn measure(
         Work::Measure(subject) => bench.figures(*subject, &mut told).await,
         Work::Soak(soak) => soak::steady(&bench, soak, &mut told).await,
     };
-    bench.log.remove().await?;
-    bench.tables.remove().await?;
+    let removed = (bench.log.remove().await, bench.tables.remove().await);
+    // Where both failed, the first reason is the program's end.
     measured?;
+    removed.0?;
+    removed.1?;
     Ok(told.run.figures)
 }
 

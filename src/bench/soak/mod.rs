@@ -98,9 +98,9 @@ impl Files {
         writeln!(&self.samples, "{}", sample.line()).context("write `soak.csv`")
     }
 
-    fn draw(&self, samples: &[Sample], rate: usize) -> anyhow::Result<()> {
+    fn draw(&self, samples: &[Sample], rate: usize, profile: &str) -> anyhow::Result<()> {
         let doing = || format!("write `{}`", self.picture.display());
-        fs::write(&self.picture, picture::of(samples, rate)).with_context(doing)
+        fs::write(&self.picture, picture::of(samples, rate, profile)).with_context(doing)
     }
 }
 
@@ -125,7 +125,8 @@ pub(super) async fn steady(
         samples.len(),
         soak.rate,
     );
-    soak.files.draw(&samples, soak.rate)?;
+    let profile = &told.run.build.profile;
+    soak.files.draw(&samples, soak.rate, profile)?;
     let visible_ms = window.all_visible_ms();
     told.add(verdict::memory_growth(&samples, soak.rate))?;
     told.add(verdict::lag_p99(&samples, &visible_ms))

@@ -4,14 +4,14 @@ use super::chart::{Chart, Line, Panel};
 use super::load::jobs_a_second;
 use super::sample::Sample;
 
-/// The picture: memory, what is behind, and how long things take.
-pub(super) fn of(samples: &[Sample], rate: usize) -> String {
+/// The picture: memory, what is behind, and how long things take. `profile` is that of the build.
+pub(super) fn of(samples: &[Sample], rate: usize, profile: &str) -> String {
     let jobs = jobs_a_second(rate);
     let line = |name, value: fn(&Sample) -> f64| Line {
         name,
         values: samples.iter().map(value).collect(),
     };
-    let title = format!("A soak at {rate} commands/s and {jobs} jobs/s");
+    let title = format!("A soak at {rate} commands/s and {jobs} jobs/s, {profile} build");
     let chart = Chart {
         title: &title,
         seconds: samples.iter().map(|sample| sample.second).collect(),
