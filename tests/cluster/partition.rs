@@ -148,6 +148,8 @@ async fn a_process_leaves_a_server_that_is_cut_off_and_is_not_ready_where_it_kno
         !readiness(&stays).await?.0,
         "it is ready on a server that is cut off"
     );
+    let (is_ready, failing) = readiness(&elsewhere).await?;
+    anyhow::ensure!(is_ready, "it goes on, and is not ready: {failing}");
     say(&format!(
         "a process acknowledges {moved:.1?} after its server was cut off; one that knows no other says after \
          {not_ready:.1?} that it is not ready, one elsewhere {elsewhere_not_ready} times"
