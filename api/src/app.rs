@@ -118,7 +118,8 @@ pub struct Limits {
     /// How long one health check may take.
     pub health_check_max: Duration,
     /// How long a health check that was well may fail until the process is no longer ready: a leader is
-    /// elected in up to 9 seconds, and whoever takes every process away for that takes the queries too.
+    /// elected in 4 to 9 seconds, and in some more where the first try gives none; whoever takes every
+    /// process away for that takes the queries too.
     pub failing_ready_max: Duration,
 }
 
@@ -244,7 +245,7 @@ impl Default for Limits {
             event_keep_alive: Duration::from_secs(15),
             read_wait_max: Duration::from_secs(5),
             health_check_max: Duration::from_secs(2),
-            failing_ready_max: Duration::from_secs(10),
+            failing_ready_max: Duration::from_secs(15),
         }
     }
 }

@@ -185,7 +185,7 @@ async fn live() -> Json<Alive> {
 
 /// Whether it can serve: if not, send requests elsewhere.
 ///
-/// It cannot when a check of `/health` has failed for 10 seconds, or fails and was not asked for so long, and
+/// It cannot when a check of `/health` has failed for 15 seconds, or fails and was not asked for so long, and
 /// when the process is about to end. Ask every few seconds.
 #[utoipa::path(get, path = "/health/ready", tag = "running",
     responses(

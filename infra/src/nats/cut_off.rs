@@ -70,7 +70,7 @@ async fn move_on(client: &Client, stream: &str) {
     tracing::warn!(
         server = left.server_name,
         stream,
-        "left a nats-server that is cut off"
+        "the stream takes nothing here, moving to another nats-server"
     );
     for _ in 0..MOVES_MAX {
         if let Err(error) = moved(client).await {

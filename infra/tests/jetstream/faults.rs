@@ -6,6 +6,7 @@ use commands::journal::contract::Fixture;
 use commands::journal::{AppendError, Journal};
 use domain::{Entry, Position};
 use futures_util::stream::{BoxStream, StreamExt};
+use infra::nats::quorum;
 use serde_json::{Value, json};
 
 use crate::server::Server;
@@ -215,4 +216,27 @@ async fn a_reader_waits_for_a_server_that_is_away() {
     assert!(waiting.is_err(), "nobody is there to read from");
     server.start_again().await;
     assert_eq!(next(&mut entries, 1).await, [1]);
+}
+
+/// While a leader is elected nobody answers, and whoever is elected knows nothing of what was asked before.
+/// Each question was waited for until its time was over, 5 seconds.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_nobody_answers_is_asked_again_and_an_answer_to_either_question_counts() {
+    let server = Server::start_without_jetstream().await;
+    let client = server.client().await;
+    let subject = "$JS.API.STREAM.INFO.JOURNAL";
+    let asked = client.subscribe(subject).await;
+    let mut asked = asked.expect("it is connected");
+    for answered in [0, 1] {
+        let answering = async {
+            let questions: Vec<_> = asked.by_ref().take(2).collect().await;
+            let inbox = questions[answered].reply.clone().expect("it waits");
+            let answer = json!({"config": {"num_replicas": 3}}).to_string();
+            let sent = client.publish(inbox, answer.into()).await;
+            sent.expect("it is connected");
+        };
+        let (quorum, ()) = tokio::join!(quorum::of(&client, "JOURNAL"), answering);
+        let quorum = quorum.expect("it was answered").expect("there is a stream");
+        assert_eq!((quorum.copies, quorum.members), (3, None));
+    }
 }

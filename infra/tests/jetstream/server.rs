@@ -35,19 +35,33 @@ impl Server {
     }
 
     pub(crate) async fn start_with(jetstream: &str) -> Arc<Self> {
+        Self::start_on(|store| {
+            format!(
+                "jetstream {{ store_dir: {store:?}, {jetstream} }}\n\
+                 accounts {{\n  SYS: {{ users: [{{user: sys, password: sys}}] }}\n\
+                 APP: {{ jetstream: enabled, users: [{{user: app, password: app}}] }}\n}}\n\
+                 system_account: SYS\n"
+            )
+        })
+        .await
+    }
+
+    /// A server without JetStream, where a test can answer in its place.
+    pub(crate) async fn start_without_jetstream() -> Arc<Self> {
+        let config = "accounts { APP: { users: [{user: app, password: app}] } }\n";
+        Self::start_on(|_store| config.to_owned()).await
+    }
+
+    async fn start_on(config: impl FnOnce(&Path) -> String) -> Arc<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("ledgerline-jetstream-{}-{number}", std::process::id());
         let folder = std::env::temp_dir().join(name);
         fs::create_dir_all(&folder).expect("the temporary folder is writable");
         let (port, monitor_port) = (free_port(), free_port());
-        let store = folder.join("data");
         let config = format!(
-            "listen: 127.0.0.1:{port}\nhttp: 127.0.0.1:{monitor_port}\n\
-             jetstream {{ store_dir: {store:?}, {jetstream} }}\n\
-             accounts {{\n  SYS: {{ users: [{{user: sys, password: sys}}] }}\n\
-             APP: {{ jetstream: enabled, users: [{{user: app, password: app}}] }}\n}}\n\
-             system_account: SYS\n"
+            "listen: 127.0.0.1:{port}\nhttp: 127.0.0.1:{monitor_port}\n{}",
+            config(&folder.join("data"))
         );
         fs::write(folder.join("nats.conf"), config).expect("the temporary folder is writable");
         let server = Arc::new(Self {
