@@ -49,7 +49,7 @@ struct Log {
     faults: Vec<Fault>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Stored {
     stream: StreamId,
     /// None where a foreign hand has written it.
@@ -179,13 +179,13 @@ impl Log {
 }
 
 impl Stored {
-    fn decode(self, position: Position) -> Result<Commit, ReadError> {
-        Commit::decode(position, self.stream, self.chain, self.trace, &self.payload).map_err(
-            |error| ReadError::Unreadable {
-                position,
-                reason: error.to_string(),
-            },
-        )
+    fn commit(&self, position: Position) -> Result<Commit, ReadError> {
+        match self.entry(position) {
+            Entry::Commit(commit) => Ok(Commit::clone(&commit)),
+            Entry::Unreadable { position, reason } => {
+                Err(ReadError::Unreadable { position, reason })
+            }
+        }
     }
 
     fn raw(&self, position: Position) -> RawCommit {
@@ -200,12 +200,15 @@ impl Stored {
     }
 
     fn entry(&self, position: Position) -> Entry {
-        let decode = || match self.clone().decode(position) {
-            Ok(commit) => Entry::Commit(Arc::new(commit)),
-            Err(error) => Entry::Unreadable {
-                position,
-                reason: error.to_string(),
-            },
+        let decode = || {
+            let (stream, trace) = (self.stream.clone(), self.trace.clone());
+            match Commit::decode(position, stream, self.chain, trace, &self.payload) {
+                Ok(commit) => Entry::Commit(Arc::new(commit)),
+                Err(error) => Entry::Unreadable {
+                    position,
+                    reason: error.to_string(),
+                },
+            }
         };
         self.entry.get_or_init(decode).clone()
     }
@@ -232,7 +235,7 @@ impl Journal for MemoryJournal {
             .map(|(index, stored)| (Position(index as u64 + 1), stored))
             .filter(|(position, stored)| *position > after && stored.stream == *stream);
         let commits: Vec<_> = behind
-            .map(|(position, stored)| stored.clone().decode(position))
+            .map(|(position, stored)| stored.commit(position))
             .collect();
         stream::iter(commits).boxed()
     }
