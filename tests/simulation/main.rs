@@ -34,7 +34,7 @@ use self::world::{Outcome, run};
 /// How many seeds are run where nothing is said.
 const SEEDS: u64 = 1_000;
 
-/// Within how many seeds a broken promise has to be found: most are by the third, the rarest by the eleventh.
+/// Within how many seeds a broken promise has to be found: most are by the third, the rarest by the thirty-fourth.
 const FOUND_WITHIN: u64 = 150;
 
 #[test]
