@@ -52,7 +52,14 @@ impl House {
         anyhow::ensure!(migrated.status.success(), "migrate: {}", said());
         let one = (servers.url(LEDGER, &[0]), servers.url(FEED, &[0]));
         let roles = "api,projector,reactor";
-        let first = process(&folder, &servers, &postgres, "first", roles, members)?;
+        let first = process(
+            &folder,
+            &servers,
+            &postgres,
+            "first",
+            &["--roles", roles, "--replicas", "3"],
+            members,
+        )?;
         Ok(Self {
             first,
             servers,
@@ -62,7 +69,8 @@ impl House {
         })
     }
 
-    /// Another process, which knows the servers `members`.
+    /// Another process, which knows the servers `members`. It is not told how many copies there are: they
+    /// stay as the first one made them, and it reads to the leader's end as well.
     pub(crate) fn process(&self, name: &str, roles: &str, members: &[usize]) -> TestResult<Serve> {
         let Self {
             folder,
@@ -70,7 +78,14 @@ impl House {
             postgres,
             ..
         } = self;
-        process(folder, servers, postgres, name, roles, members)
+        process(
+            folder,
+            servers,
+            postgres,
+            name,
+            &["--roles", roles],
+            members,
+        )
     }
 
     /// Waits until everything that follows the journal has come behind a job that is enqueued now: the
@@ -231,20 +246,19 @@ fn process(
     servers: &Servers,
     postgres: &Postgres,
     name: &str,
-    roles: &str,
+    own: &[&str],
     members: &[usize],
 ) -> TestResult<Serve> {
     let arguments = [
-        ["--roles", roles],
         ["--nats", &servers.url(LEDGER, members)],
         ["--nats-feed", &servers.url(FEED, members)],
         ["--nats-system", &servers.url(SYSTEM, members)],
         ["--database", &postgres.url()],
-        ["--replicas", "3"],
         ["--seal-commits", "100"],
         ["--seal-wait", "1"],
     ];
-    Serve::start(folder, name, arguments.as_flattened())
+    let arguments = [own, arguments.as_flattened()].concat();
+    Serve::start(folder, name, &arguments)
 }
 
 /// How often a test does what `variable` may ask more of.

@@ -80,8 +80,9 @@ async fn behind(
             catch_ups: 0,
         }));
     }
-    let is_replicated = settings.replicas.is_some_and(|replicas| replicas > 1);
-    if !is_replicated || api::last_on(client, &settings.stream, subject).await? <= after.0 {
+    // A server alone is the leader. Of a cluster's, any that has a copy may have answered.
+    let is_clustered = client.server_info().cluster.is_some();
+    if !is_clustered || api::last_on(client, &settings.stream, subject).await? <= after.0 {
         return Ok(None);
     }
     if asked.catch_ups == CATCH_UPS_MAX {
