@@ -1,10 +1,11 @@
 //! Three nats-servers that are one cluster, with the configuration of `docs/guides/production.md`.
 
 use std::fs;
-use std::net::TcpListener;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -314,6 +315,15 @@ fn name(member: usize) -> String {
     format!("n{}", member + 1)
 }
 
+/// A loopback address that nobody else has. A port that was found free on the common one is taken by somebody
+/// else before it is used, or while its server is away.
+fn own_address() -> Ipv4Addr {
+    static CLUSTERS: AtomicU8 = AtomicU8::new(1);
+    let [.., high, low] = std::process::id().to_be_bytes();
+    let cluster = CLUSTERS.fetch_add(1, Ordering::Relaxed);
+    Ipv4Addr::new(127, high.max(1), low, cluster)
+}
+
 fn members(network: Option<&Network>) -> TestResult<Vec<Member>> {
     let (clients, routes): (Vec<_>, Vec<_>) = match network {
         Some(network) => (0..MEMBERS)
@@ -323,15 +333,13 @@ fn members(network: Option<&Network>) -> TestResult<Vec<Member>> {
             })
             .unzip(),
         None => {
-            // All are held until all are known, so that no two are the same.
-            let free = (0..2 * MEMBERS).map(|_| TcpListener::bind("127.0.0.1:0"));
-            let free = free.collect::<Result<Vec<_>, _>>()?;
-            let free = free
-                .iter()
-                .map(|free| Ok(free.local_addr()?.to_string()))
-                .collect::<TestResult<Vec<_>>>()?;
-            let (clients, routes) = free.split_at(MEMBERS);
-            (clients.to_vec(), routes.to_vec())
+            let address = own_address();
+            (0..MEMBERS)
+                .map(|member| {
+                    let at = |port: usize| format!("{address}:{}", port + member);
+                    (at(4222), at(6222))
+                })
+                .unzip()
         }
     };
     let member = |member: usize| {

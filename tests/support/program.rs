@@ -139,8 +139,14 @@ impl Up {
     /// The one that all tests of this test program share.
     pub(crate) fn shared() -> &'static Self {
         static SHARED: LazyLock<Up> = LazyLock::new(|| {
+            let started = Instant::now();
             let up = Up::start("shared").expect("the program starts");
             guard(&up).expect("a shell starts");
+            // Whoever writes thousands of commits at once is not to be before it.
+            while !up.log().expect("it logs").contains("read side begins") {
+                assert!(started.elapsed() < PATIENCE, "the read side does not begin");
+                std::thread::sleep(LOOK_EVERY);
+            }
             up
         });
         &SHARED
