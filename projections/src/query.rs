@@ -135,15 +135,17 @@ impl Reader {
         tenant: &Tenant,
         models: &[&str],
     ) -> Result<Look, QueryError> {
-        // One round trip, not two. The lock takes no snapshot, and keeps the table from being swapped
-        // between that and the query, which would find a new table without any rows of its time.
+        // What may fail comes behind what begins: a connection on which the beginning itself failed would go
+        // back into the pool in the middle of a transaction, and fail whoever gets it next.
         let begin = safe(format!(
-            "begin isolation level repeatable read, read only; \
-             set local statement_timeout = {}; lock table {} in access share mode",
+            "begin isolation level repeatable read, read only; set local statement_timeout = {}",
             self.statement_ms_max,
-            models.join(", ")
         ));
         let mut tx = self.pool.begin_with(begin).await?;
+        // The lock takes no snapshot, and keeps the table from being swapped between that and the query,
+        // which would find a new table without any rows of its time.
+        let lock = format!("lock table {} in access share mode", models.join(", "));
+        sqlx::raw_sql(safe(lock)).execute(&mut *tx).await?;
         let row = sqlx::query(include_str!("look.sql"))
             .bind(tenant.as_str())
             .bind(models)

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use domain::Timestamp;
 use domain::assignment::{Command, Status};
 use projections::assignment::{self, Assignee, By, Filter, Sort};
-use projections::{Cursor, Paging, QueryError, assignment_event, command, workload};
+use projections::{Cursor, Paging, QueryError, Reader, assignment_event, command, workload};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::support::{House, id, name, request, tenant, text};
 
@@ -392,4 +393,33 @@ async fn a_query_that_takes_too_long_ends() {
     let reader = house.reader().with_statement_ms_max(100);
     let found = assignment::get(&reader, &tenant("acme"), id(1)).await;
     assert!(matches!(found, Err(QueryError::TooSlow(_))), "{found:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_that_found_no_table_or_no_lock_leaves_its_connection_to_others() {
+    let house = house().await;
+    let options = house.pool.connect_options();
+    let one = PgPoolOptions::new().max_connections(1);
+    let one = one.connect_with(PgConnectOptions::clone(&options)).await;
+    let one = one.expect("it connects");
+    let reader = Reader::new(one.clone()).with_statement_ms_max(100);
+    let ask = async || assignment::get(&reader, &tenant("acme"), id(1)).await;
+    let mut lock = house.pool.begin().await.expect("begin");
+    let locked = sqlx::raw_sql("lock table assignment");
+    locked.execute(&mut *lock).await.expect("locked");
+    assert!(matches!(ask().await, Err(QueryError::TooSlow(_))));
+    lock.rollback().await.expect("unlocked");
+    assert!(ask().await.is_ok());
+    let rename = async |from: &str, to: &str| {
+        let sql = format!("alter table {from} rename to {to}");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
+            .execute(&house.pool)
+            .await
+            .expect("renamed")
+    };
+    rename("assignment", "away").await;
+    assert!(matches!(ask().await, Err(QueryError::Unavailable(_))));
+    rename("away", "assignment").await;
+    let found = ask().await;
+    assert!(found.is_ok(), "{found:?}");
 }
