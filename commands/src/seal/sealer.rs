@@ -1,8 +1,8 @@
 //! The sealer: makes seals, as long as it is in office.
 //!
 //! It follows the journal, and seals when there are enough commits or the first of them has waited long
-//! enough. Its checkpoint is the last seal: a new sealer reads on behind it. Two that both believe to be in office make no seal twice, because a seal is
-//! taken only as the one behind the last.
+//! enough. Its checkpoint is the last seal: a new sealer reads on behind it. Two that both believe to be
+//! in office make no seal twice, because a seal is taken only as the one behind the last.
 //!
 //! It seals what stands there, whether that is a commit or not; only over a missing position it does
 //! not go: that history is lost, and no seal shall say otherwise.
