@@ -41,6 +41,7 @@ mod read;
 pub mod read_side;
 mod rebuild;
 pub mod schedule;
+mod snapshot;
 pub mod sort;
 pub mod source;
 pub mod store;

@@ -1,16 +1,15 @@
 //! One moment of several models, of all tenants: what the parts of the program go by that act for nobody.
 //!
-//! Reads as the owner of the tables, past row-level security. The tables are locked against being swapped
-//! before the moment is chosen: a table that takes the place of another later would show it as empty.
+//! Reads as the owner of the tables, past row-level security.
 
 use domain::Position;
 use sqlx::Row as _;
-use sqlx::postgres::{PgConnection, PgPool, PgRow, PgTransaction};
+use sqlx::postgres::{PgConnection, PgPool, PgRow};
 
 use crate::model::ReadModel;
 use crate::query::QueryError;
 use crate::read::Columns;
-use crate::table::safe;
+use crate::snapshot::Snapshot;
 
 /// How long one statement may take: a million rows take some seconds.
 const STATEMENT_MS_MAX: u32 = 120_000;
@@ -48,10 +47,10 @@ impl Wanted {
     }
 }
 
-/// A moment: its transaction, and how far all of its models had read the journal.
+/// A moment, and how far all of its models had read the journal.
 #[derive(Debug)]
 pub(crate) struct Moment {
-    pub(crate) tx: PgTransaction<'static>,
+    pub(crate) snapshot: Snapshot,
     pub(crate) position: Position,
 }
 
@@ -61,33 +60,20 @@ impl Moment {
         pool: &PgPool,
         wanted: [Wanted; MODELS],
     ) -> Result<Self, MomentError> {
-        let begin = "begin isolation level repeatable read, read only";
-        let mut tx = pool.begin_with(begin).await?;
-        hold(&mut tx, &wanted).await?;
-        let position = live_at(&mut tx, &wanted).await?;
-        Ok(Self { tx, position })
-    }
-}
-
-/// Keeps the tables from being swapped. Neither statement chooses the moment that is looked at.
-async fn hold(conn: &mut PgConnection, wanted: &[Wanted]) -> Result<(), MomentError> {
-    /// `undefined_table`
-    const UNDEFINED_TABLE: &str = "42P01";
-    let names: Vec<_> = wanted.iter().map(|wanted| wanted.name).collect();
-    let held = sqlx::raw_sql(safe(format!(
-        "set local statement_timeout = {STATEMENT_MS_MAX}; lock table {} in access share mode",
-        names.join(", ")
-    )))
-    .execute(conn)
-    .await;
-    match held {
-        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(UNDEFINED_TABLE) => {
-            Err(MomentError::NotLive(names[0]))
-        }
-        held => {
-            held?;
-            Ok(())
-        }
+        /// `undefined_table`
+        const UNDEFINED_TABLE: &str = "42P01";
+        let names = wanted.map(|wanted| wanted.name);
+        let snapshot = Snapshot::of(pool, &names, STATEMENT_MS_MAX).await;
+        let mut snapshot = snapshot.map_err(|error| match &error {
+            sqlx::Error::Database(refusal)
+                if refusal.code().as_deref() == Some(UNDEFINED_TABLE) =>
+            {
+                MomentError::NotLive(names[0])
+            }
+            _ => error.into(),
+        })?;
+        let position = live_at(&mut snapshot, &wanted).await?;
+        Ok(Self { snapshot, position })
     }
 }
 

@@ -99,15 +99,13 @@ pub async fn request_rebuild(pool: &PgPool, name: &str) -> Result<bool, QueryErr
     if name.contains('\0') {
         return Ok(false);
     }
-    let mut tx = pool.begin().await?;
-    sqlx::query("set local synchronous_commit = on")
-        .execute(&mut *tx)
-        .await?;
-    let asked = sqlx::query("update projection set rebuild_requested = true where name = $1")
-        .bind(name)
-        .execute(&mut *tx)
-        .await?;
-    tx.commit().await?;
+    let asked = sqlx::query(
+        "update projection set rebuild_requested = true \
+         where name = $1 and set_config('synchronous_commit', 'on', true) is not null",
+    )
+    .bind(name)
+    .execute(pool)
+    .await?;
     Ok(asked.rows_affected() > 0)
 }
 

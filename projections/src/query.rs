@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 
 use domain::{Position, Tenant, Timestamp};
 use sqlx::postgres::{PgPool, PgRow};
-use sqlx::{Acquire, PgConnection, Postgres, QueryBuilder, Row as _, Transaction};
+use sqlx::{Postgres, QueryBuilder, Row as _};
 
 use crate::cursor::{Cursor, InvalidCursor, Order, Tie, Value};
 use crate::model::Row;
 use crate::read::Columns;
-use crate::table::safe;
+use crate::snapshot::Snapshot;
 
 /// How long one statement of a query may take: past this a client has gone, or a filter fits nothing.
 pub const STATEMENT_MS_MAX: u32 = 5_000;
@@ -135,45 +135,23 @@ impl Reader {
         tenant: &Tenant,
         models: &[&str],
     ) -> Result<Look, QueryError> {
-        // What may fail comes behind what begins: a connection on which the beginning itself failed would go
-        // back into the pool in the middle of a transaction, and fail whoever gets it next.
-        let begin = safe(format!(
-            "begin isolation level repeatable read, read only; set local statement_timeout = {}",
-            self.statement_ms_max,
-        ));
-        let mut tx = self.pool.begin_with(begin).await?;
-        // The lock takes no snapshot, and keeps the table from being swapped between that and the query,
-        // which would find a new table without any rows of its time.
-        let lock = format!("lock table {} in access share mode", models.join(", "));
-        sqlx::raw_sql(safe(lock)).execute(&mut *tx).await?;
+        let mut snapshot = Snapshot::of(&self.pool, models, self.statement_ms_max).await?;
         let row = sqlx::query(include_str!("look.sql"))
             .bind(tenant.as_str())
             .bind(models)
-            .fetch_one(&mut *tx)
+            .fetch_one(&mut *snapshot)
             .await?;
         let position = row.position("position")?;
-        Ok(Look { tx, position })
+        Ok(Look { snapshot, position })
     }
 }
 
 /// One moment of the read side, as one tenant sees it.
 #[derive(Debug)]
 pub(crate) struct Look {
-    tx: Transaction<'static, Postgres>,
+    pub(crate) snapshot: Snapshot,
     /// How far the model had read the journal.
     pub(crate) position: Position,
-}
-
-impl Look {
-    pub(crate) async fn connection(&mut self) -> Result<&mut PgConnection, QueryError> {
-        Ok(self.tx.acquire().await?)
-    }
-
-    /// Ends it. There is nothing to keep, so nobody waits for the end of the transaction: it goes with
-    /// the connection's way back into the pool.
-    pub(crate) fn end(self) -> Position {
-        self.position
-    }
 }
 
 /// How a list is sorted: by one column, and by the tie-breaker for equal ones.
@@ -190,13 +168,12 @@ pub(crate) async fn one<R: Row>(
     mut look: Look,
     query: &mut QueryBuilder<Postgres>,
 ) -> Result<Found<R>, QueryError> {
-    let row = query
-        .build()
-        .fetch_optional(look.connection().await?)
-        .await?;
+    let row = query.build().fetch_optional(&mut *look.snapshot).await?;
     let item = row.as_ref().map(|row| R::read(row)).transpose()?;
-    let position = look.end();
-    Ok(Found { item, position })
+    Ok(Found {
+        item,
+        position: look.position,
+    })
 }
 
 /// Runs the list `select … where …` that `query` begins, sorted and cut to the page.
@@ -224,7 +201,7 @@ pub(crate) async fn page<T: Row>(
     }
     // One more than asked for tells whether there is a next page.
     query.push(" limit ").push_bind(i64::from(limit) + 1);
-    let rows = query.build().fetch_all(look.connection().await?).await?;
+    let rows = query.build().fetch_all(&mut *look.snapshot).await?;
     let mut items = rows
         .iter()
         .map(|row| T::read(row))
@@ -243,17 +220,16 @@ pub(crate) async fn page<T: Row>(
         true => Some(count(&mut look, filter("count(*)")).await?),
         false => None,
     };
-    let position = look.end();
     Ok(Page {
         items,
         next,
         total,
-        position,
+        position: look.position,
     })
 }
 
 async fn count(look: &mut Look, mut query: QueryBuilder<Postgres>) -> Result<u64, QueryError> {
-    let row: PgRow = query.build().fetch_one(look.connection().await?).await?;
+    let row: PgRow = query.build().fetch_one(&mut *look.snapshot).await?;
     let count: i64 = row.try_get(0)?;
     Ok(count.unsigned_abs())
 }

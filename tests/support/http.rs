@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::socket::Socket;
-use super::{TestResult, until};
+use super::{TestResult, program, until};
 
 /// One caller of one server.
 #[derive(Debug, Clone)]
@@ -204,7 +204,7 @@ impl Answer {
     /// Fails unless the status is this one.
     #[track_caller]
     pub(crate) fn is(self, status: u16) -> Self {
-        assert_eq!(self.status, status, "{}", self.text());
+        assert_eq!(self.status, status, "{}{}", self.text(), self.logged());
         self
     }
 
@@ -214,14 +214,22 @@ impl Answer {
         assert_eq!(
             (self.status, self.code().as_str()),
             (status, code),
-            "{}",
-            self.text()
+            "{}{}",
+            self.text(),
+            self.logged()
         );
         assert_eq!(
             self.header("content-type"),
             Some("application/problem+json")
         );
         self
+    }
+
+    /// What the program that answered has logged of the request, for a message: an answer that something
+    /// is away does not say why, its log does.
+    fn logged(&self) -> String {
+        let id = self.header("x-request-id").filter(|_| self.status >= 500);
+        id.map(program::logged).unwrap_or_default()
     }
 
     pub(crate) fn text(&self) -> String {

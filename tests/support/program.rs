@@ -71,6 +71,30 @@ impl Drop for Folder {
     }
 }
 
+/// The lines about the request `id` in the logs of all programs that these tests have started.
+pub(crate) fn logged(id: &str) -> String {
+    let of_this_process = format!("-{}-", std::process::id());
+    let files = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten();
+    let folders = files(&std::env::temp_dir()).filter(|folder| {
+        folder
+            .file_name()
+            .to_string_lossy()
+            .contains(&of_this_process)
+    });
+    let logs = folders
+        .flat_map(|folder| files(&folder.path()))
+        .map(|file| file.path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "log"));
+    let mut lines = String::new();
+    for log in logs.filter_map(|path| fs::read_to_string(path).ok()) {
+        for line in log.lines().filter(|line| line.contains(id)) {
+            lines.push('\n');
+            lines.push_str(line);
+        }
+    }
+    lines
+}
+
 /// `endpoints.json`.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Endpoints {

@@ -171,16 +171,13 @@ pub async fn get(
     let mut look = reader.look_at(tenant, &tables).await?;
     let mut query = Filter::default().select(tenant, &TABLE.column_names());
     query.push(" and id = ").push_bind(id);
-    let row = query
-        .build()
-        .fetch_optional(look.connection().await?)
-        .await?;
+    let row = query.build().fetch_optional(&mut *look.snapshot).await?;
     let item = match row {
         Some(row) => {
             let progress = sqlx::query(include_str!("progress.sql"))
                 .bind(tenant.as_str())
                 .bind(id.to_string())
-                .fetch_one(look.connection().await?)
+                .fetch_one(&mut *look.snapshot)
                 .await?;
             Some(Standing {
                 batch: BatchRow::read(&row)?,
@@ -189,8 +186,10 @@ pub async fn get(
         }
         None => None,
     };
-    let position = look.end();
-    Ok(Found { item, position })
+    Ok(Found {
+        item,
+        position: look.position,
+    })
 }
 
 impl Filter {

@@ -78,12 +78,12 @@ pub async fn counts(
         .collect();
     query.push(" and status = any(").push_bind(counted);
     query.push(") group by status");
-    let rows = query.build().fetch_all(look.connection().await?).await?;
+    let rows = query.build().fetch_all(&mut *look.snapshot).await?;
     let mut counts: Counts = group.counted().iter().map(|status| (*status, 0)).collect();
     for row in &rows {
         counts.insert(row.parsed("status")?, row.count("jobs")?);
     }
-    Ok((counts, look.end()))
+    Ok((counts, look.position))
 }
 
 /// Of each job of `ids` that the read model knows, whether it is one of `group`; and how far it had read
@@ -106,10 +106,10 @@ pub async fn belonging(
         .push(" and id = any(")
         .push_bind(ids.to_vec())
         .push(")");
-    let rows = query.build().fetch_all(look.connection().await?).await?;
+    let rows = query.build().fetch_all(&mut *look.snapshot).await?;
     let known = rows
         .iter()
         .map(|row| Ok((row.try_get("id")?, row.try_get("belongs")?)))
         .collect::<Result<_, sqlx::Error>>()?;
-    Ok((known, look.end()))
+    Ok((known, look.position))
 }

@@ -53,15 +53,18 @@ pub struct OpenJob {
 /// When one of the models `job` and `queue` does not follow the journal, or the database does not answer.
 pub async fn open(pool: &PgPool) -> Result<Open, MomentError> {
     let wanted = [Wanted::model::<Model>(), Wanted::model::<queue::Model>()];
-    let Moment { mut tx, position } = Moment::of(pool, wanted).await?;
+    let Moment {
+        mut snapshot,
+        position,
+    } = Moment::of(pool, wanted).await?;
     let queues = sqlx::query(queue::Model::TABLE.select_all("tenant, name"))
-        .fetch_all(&mut *tx)
+        .fetch_all(&mut *snapshot)
         .await?;
     let queues = queues
         .iter()
         .map(|row| QueueRow::read(row))
         .collect::<Result<_, _>>()?;
-    let rows = sqlx::query(include_str!("open.sql")).fetch(&mut *tx);
+    let rows = sqlx::query(include_str!("open.sql")).fetch(&mut *snapshot);
     let jobs = rows.and_then(|row| std::future::ready(OpenJob::read(&row)));
     let jobs = jobs.try_collect().await?;
     Ok(Open {

@@ -91,12 +91,12 @@ pub async fn queue_statistics(
         .bind(stored(now).to_sqlx())
         .bind(PERCENTILE_JOBS_MAX)
         .bind(QUEUES_MAX)
-        .fetch_all(look.connection().await?)
+        .fetch_all(&mut *look.snapshot)
         .await?;
     let items = rows.iter().map(QueueStatistics::read);
     Ok(Whole {
         items: items.collect::<Result<_, _>>()?,
-        position: look.end(),
+        position: look.position,
     })
 }
 
@@ -113,12 +113,12 @@ pub async fn workers(reader: &Reader, tenant: &Tenant) -> Result<Whole<Worker>, 
     )
     .bind(tenant.as_str())
     .bind(WORKERS_MAX)
-    .fetch_all(look.connection().await?)
+    .fetch_all(&mut *look.snapshot)
     .await?;
     let items = rows.iter().map(Worker::read);
     Ok(Whole {
         items: items.collect::<Result<_, _>>()?,
-        position: look.end(),
+        position: look.position,
     })
 }
 

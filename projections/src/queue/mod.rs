@@ -172,11 +172,11 @@ pub async fn list(reader: &Reader, tenant: &Tenant) -> Result<Whole<QueueRow>, Q
     )
     .bind(tenant.as_str())
     .bind(QUEUES_MAX)
-    .fetch_all(look.connection().await?)
+    .fetch_all(&mut *look.snapshot)
     .await?;
     let items = rows.iter().map(|row| QueueRow::read(row));
     Ok(Whole {
         items: items.collect::<Result<_, _>>()?,
-        position: look.end(),
+        position: look.position,
     })
 }

@@ -26,10 +26,13 @@ pub struct Timetable {
 /// When the model does not follow the journal, or the database does not answer.
 pub async fn timetable(pool: &PgPool) -> Result<Timetable, MomentError> {
     let wanted = [Wanted::model::<Model>()];
-    let Moment { mut tx, position } = Moment::of(pool, wanted).await?;
+    let Moment {
+        mut snapshot,
+        position,
+    } = Moment::of(pool, wanted).await?;
     // What is paused, deleted or over has no next time.
     let rows = sqlx::query("select tenant, id, next_at from schedule where next_at is not null")
-        .fetch_all(&mut *tx)
+        .fetch_all(&mut *snapshot)
         .await?;
     let schedules = rows.iter().map(read).collect::<Result<_, _>>()?;
     Ok(Timetable {

@@ -1,6 +1,9 @@
 //! Queries: filters, cursors and pages take anything, and give what fits.
 
 use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
 
 use domain::Timestamp;
 use domain::assignment::{Command, Status};
@@ -8,7 +11,8 @@ use projections::assignment::{self, Assignee, By, Filter, Sort};
 use projections::{Cursor, Paging, QueryError, Reader, assignment_event, command, workload};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::Row as _;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 
 use crate::support::{House, id, name, request, tenant, text};
 
@@ -398,11 +402,7 @@ async fn a_query_that_takes_too_long_ends() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_query_that_found_no_table_or_no_lock_leaves_its_connection_to_others() {
     let house = house().await;
-    let options = house.pool.connect_options();
-    let one = PgPoolOptions::new().max_connections(1);
-    let one = one.connect_with(PgConnectOptions::clone(&options)).await;
-    let one = one.expect("it connects");
-    let reader = Reader::new(one.clone()).with_statement_ms_max(100);
+    let reader = Reader::new(one_connection(&house).await).with_statement_ms_max(100);
     let ask = async || assignment::get(&reader, &tenant("acme"), id(1)).await;
     let mut lock = house.pool.begin().await.expect("begin");
     let locked = sqlx::raw_sql("lock table assignment");
@@ -422,4 +422,43 @@ async fn a_query_that_found_no_table_or_no_lock_leaves_its_connection_to_others(
     rename("away", "assignment").await;
     let found = ask().await;
     assert!(found.is_ok(), "{found:?}");
+}
+
+#[tokio::test]
+async fn a_query_that_is_given_up_leaves_its_connection_to_others() {
+    let house = house().await;
+    let one = one_connection(&house).await;
+    let reader = Reader::new(one.clone());
+    // Where it waits when it is given up is up to the scheduler, so it is often.
+    for waits in (0..100).map(|round| round % 10) {
+        give_up(waits, assignment::get(&reader, &tenant("acme"), id(1))).await;
+        // In a transaction that somebody left open, time stands still.
+        let left_open = sqlx::raw_sql("select transaction_timestamp() <> statement_timestamp()")
+            .fetch_one(&one)
+            .await
+            .expect("the connection answers");
+        assert!(!left_open.get::<bool, _>(0), "given up after {waits} waits");
+    }
+}
+
+/// Polls `query` until it has waited so many times or ends, and gives it up then.
+async fn give_up(waits: usize, query: impl Future) {
+    let mut query = pin!(query);
+    let mut left = waits;
+    poll_fn(|context| match query.as_mut().poll(context) {
+        Poll::Pending if left > 0 => {
+            left -= 1;
+            Poll::Pending
+        }
+        _ => Poll::Ready(()),
+    })
+    .await;
+}
+
+/// A pool that has no other connection to give than the one that was used before.
+async fn one_connection(house: &House) -> PgPool {
+    let options = house.pool.connect_options();
+    let one = PgPoolOptions::new().max_connections(1);
+    let one = one.connect_with(PgConnectOptions::clone(&options)).await;
+    one.expect("it connects")
 }
