@@ -3,6 +3,7 @@
 use std::str::FromStr as _;
 use std::time::Duration;
 
+use futures_util::future;
 use sqlx::Connection as _;
 pub use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
@@ -11,15 +12,16 @@ use commands::Clock as _;
 
 use crate::SystemClock;
 
-/// Connections of one process besides those that the runner and receipts keep. More would not make
+/// Connections of one process besides those that offices, the runner and receipts keep. More would not make
 /// Postgres faster, and to make one costs it as much as many queries.
 const CONNECTIONS_MAX: u32 = 10;
 
 /// Connections that are there before anybody asks.
 const CONNECTIONS_MIN: u32 = 4;
 
-/// How long a query waits for a connection before it is answered that the read side is away.
-const ACQUIRE_MAX: Duration = Duration::from_secs(3);
+/// How long a query waits for a connection before it is answered that the read side is away: as long as it
+/// may run.
+const ACQUIRE_MAX: Duration = Duration::from_secs(5);
 
 /// How long the first connection may take: a server that has been killed recovers first, and a machine that
 /// starts has much to do at once.
@@ -84,10 +86,18 @@ pub async fn connect(url: &str) -> Result<PgPool, Error> {
         .parse::<u32>()
         .is_ok_and(|number| number >= VERSION_MIN)
     {
+        warm(&pool).await;
         Ok(pool)
     } else {
         Err(Error::TooOld { address, version })
     }
+}
+
+/// Makes the connections that are there before anybody asks. On a machine with much to do each takes a good
+/// while, and who asks first would wait for it; where they are not made, somebody waits.
+async fn warm(pool: &PgPool) {
+    let made = (0..CONNECTIONS_MIN).map(|_| pool.acquire());
+    drop(future::join_all(made).await);
 }
 
 /// The server's version as a number and as a text, asked on a connection of its own, as soon as it takes one.

@@ -8,6 +8,7 @@ use domain::Position;
 use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::{Connection, Row as _};
 
+use crate::connection;
 use crate::fold::{Model, Poisoned};
 use crate::postgres::execute;
 use crate::read::Columns;
@@ -22,7 +23,7 @@ use crate::table::{Writes, safe};
 ///   has everything.
 /// - A transaction of a runner that was stopped, or is gone, must not hold its locks for long.
 pub(crate) async fn connection(pool: &PgPool) -> Result<PgConnection, sqlx::Error> {
-    let mut conn = pool.acquire().await?.detach();
+    let mut conn = connection::kept(pool).await?;
     sqlx::raw_sql(
         "set application_name = 'ledgerline projector'; \
          set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off; \

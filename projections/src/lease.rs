@@ -13,6 +13,8 @@ use sqlx::postgres::{PgConnection, PgPool};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::connection;
+
 /// The first number of each advisory lock: "ledger" as nobody else will have it.
 const LOCK_SPACE: i32 = 0x006c_6564;
 
@@ -71,13 +73,13 @@ impl Office {
 }
 
 impl Lease {
-    /// Waits for `office`; takes a connection out of `pool` for as long as it waits and holds it. May be
-    /// dropped while it waits.
+    /// Waits for `office`, and keeps a connection for as long as it waits and holds it. May be dropped while
+    /// it waits.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn acquire(pool: &PgPool, office: Office) -> Result<Self, sqlx::Error> {
-        let mut conn = pool.acquire().await?.detach();
+        let mut conn = connection::kept(pool).await?;
         let mut waits = false;
         while !try_lock(&mut conn, office).await? {
             if !waits {

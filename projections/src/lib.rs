@@ -20,6 +20,7 @@ pub mod assignment_event;
 pub mod batch;
 mod checkpoint;
 pub mod command;
+mod connection;
 pub mod cursor;
 pub mod fact;
 mod fold;

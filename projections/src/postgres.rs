@@ -1,7 +1,7 @@
 //! Postgres as the store of the tables.
 //!
 //! The writes of all models and the move of the position are one statement, and so one round trip and one
-//! transaction. Besides what queries take, a runner takes three connections out of the pool, and one more
+//! transaction. Besides what queries take out of the pool, a runner keeps connections of its own, and one more
 //! while it rebuilds.
 
 mod statement;

@@ -8,6 +8,7 @@ use sqlx::{PgExecutor, Row as _};
 use uuid::Uuid;
 
 use super::CommandRow;
+use crate::connection;
 use crate::model::Row as _;
 use crate::query::QueryError;
 use crate::read::Columns;
@@ -27,7 +28,7 @@ pub struct Known {
 /// # Errors
 /// When the database does not answer.
 pub async fn seeker(pool: &PgPool) -> Result<PgConnection, QueryError> {
-    let mut connection = pool.acquire().await?.detach();
+    let mut connection = connection::kept(pool).await?;
     // Rows are found by their key, also by a plan that was made while the table was small.
     sqlx::raw_sql(
         "set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off; \
