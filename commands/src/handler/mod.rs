@@ -13,6 +13,7 @@
 //! Deliberately absent: retries of a command whose outcome stays unknown. That is the client's to
 //! decide, and its idempotency key makes it harmless.
 
+mod cache;
 mod earlier;
 mod loaded;
 #[cfg(test)]
@@ -43,9 +44,6 @@ const ATTEMPTS_MAX: usize = 32;
 /// How much longer a loser may wait for its next attempt with every one it lost, at the most: about
 /// the time of one durable append, so that two processes do not go on losing to each other in step.
 const PAUSE_STEP_US_MAX: u64 = 500;
-
-/// How many aggregates are kept in memory: about 1 KiB each.
-const CACHE_ENTRIES_MAX: usize = 50_000;
 
 /// Decides on commands for aggregates of one kind.
 pub struct Handler<A: Aggregate> {
@@ -108,7 +106,7 @@ impl<A: Aggregate> Handler<A> {
             receipts,
             snapshots,
             clock,
-            cache: Cache::new(CACHE_ENTRIES_MAX),
+            cache: cache::cache(),
         }
     }
 
