@@ -14,6 +14,7 @@ use crate::cli::{Console, show};
 pub(super) const LIST_EXAMPLES: &str = "\
 Examples:
   ledgerline batch list
+  ledgerline batch list --sort opened_at
   ledgerline batch list --status open,closed --label month=may -o json";
 
 pub(super) const SHOW_EXAMPLES: &str = "\
@@ -39,6 +40,9 @@ pub(super) struct ListArgs {
     /// Opened before this time
     #[arg(long, value_name = "TIME")]
     opened_to: Option<Moment>,
+    /// Order: `opened_at`, or `-opened_at`, the newest first, as it is if nothing is said
+    #[arg(long, value_name = "[-]FIELD", allow_hyphen_values = true)]
+    sort: Option<String>,
     /// The most to list; more than 500 are fetched page by page
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=i64::from(ITEMS_MAX)))]
     limit: u32,
@@ -94,6 +98,7 @@ impl ListArgs {
             .with("status", (!status.is_empty()).then(|| status.join(",")))
             .with("opened_from", self.opened_from)
             .with("opened_to", self.opened_to)
+            .with("sort", self.sort.as_ref())
             .with("min_position", self.min_position);
         for Label { key, value } in &self.label {
             query.set(&format!("label.{key}"), value);
