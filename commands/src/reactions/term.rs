@@ -24,9 +24,10 @@ use crate::clock::{instant_of, later};
 /// How many entries of the journal have their effects at once.
 const ENTRIES_MAX: usize = 1_000;
 
-/// How many schedules' effects are carried out at once, and how many schedules fire at once: each is an
-/// append or two, and the journal takes many together.
-const CONCURRENT_MAX: usize = 64;
+/// How many effects are carried out at once, and how many schedules fire at once: each is an append or two.
+/// Many schedules are due at the same full minute, and the journal takes as many appends in one write as
+/// wait for it together.
+const CONCURRENT_MAX: usize = 1_000;
 
 /// How often the checkpoint is saved where nothing had an effect. What is read again after a crash
 /// costs a look at each entry.
