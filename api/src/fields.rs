@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use domain::Whole;
 use serde::de::Error as _;
 use serde::{Deserialize as _, Deserializer};
 
@@ -47,30 +48,23 @@ impl Fields {
         }
     }
 
-    /// A number in the domain's type for it. What is too small or too large for `R` becomes `outside`,
-    /// which must break the rule of every `T`.
-    pub(crate) fn number<R, T>(&mut self, pointer: &str, number: i64, outside: R) -> Option<T>
-    where
-        R: TryFrom<i64>,
-        T: TryFrom<R, Error: fmt::Display>,
-    {
-        let number = R::try_from(number).unwrap_or(outside);
-        self.check(pointer, T::try_from(number))
+    /// A whole number within the domain's limits for it.
+    pub(crate) fn number<const MIN: u64, const MAX: u64>(
+        &mut self,
+        pointer: &str,
+        number: i64,
+    ) -> Option<Whole<MIN, MAX>> {
+        self.check(pointer, Whole::new(number))
     }
 
     /// A number that may be absent: the outer option is empty only after an error.
-    pub(crate) fn optional_number<R, T>(
+    pub(crate) fn optional_number<const MIN: u64, const MAX: u64>(
         &mut self,
         pointer: &str,
         number: Option<i64>,
-        outside: R,
-    ) -> Option<Option<T>>
-    where
-        R: TryFrom<i64>,
-        T: TryFrom<R, Error: fmt::Display>,
-    {
+    ) -> Option<Option<Whole<MIN, MAX>>> {
         match number {
-            Some(number) => self.number(pointer, number, outside).map(Some),
+            Some(number) => self.number(pointer, number).map(Some),
             None => Some(None),
         }
     }

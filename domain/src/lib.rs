@@ -13,7 +13,7 @@
 //! - [`schedule`]: jobs that are enqueued again and again.
 //! - [`json`], [`labels`]: what several aggregates have.
 //! - [`recorded`]: one event of a commit.
-//! - [`text`]: text with a named limit.
+//! - [`text`], [`whole`]: texts and numbers with a named limit.
 
 pub mod aggregate;
 pub mod assignment;
@@ -30,6 +30,7 @@ pub mod schedule;
 #[cfg(test)]
 mod spec;
 pub mod text;
+pub mod whole;
 
 pub use aggregate::{Aggregate, Context, Event, OccurredInFuture, Refusal};
 pub use commit::{Actor, Chain, Commit, Digest, Entry, NewCommit, Payload};
@@ -38,6 +39,7 @@ pub use ids::{Category, CommandId, EventPosition, InvalidId, Position, StreamId,
 pub use json::Json;
 pub use recorded::RecordedEvent;
 pub use text::{InvalidText, Name, Text};
+pub use whole::{OutOfRange, Whole};
 
 /// A moment, in UTC, with nanoseconds.
 pub type Timestamp = jiff::Timestamp;

@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantNames};
 
-use crate::{Aggregate, Category, Context, Text, Timestamp};
+use crate::{Aggregate, Category, Context, Text, Timestamp, Whole};
 
 /// Why a queue was paused: at most 2,000 bytes.
 pub type Reason = Text<2_000, true>;
@@ -70,14 +70,7 @@ pub struct Rate {
 }
 
 /// 1 to 1,000,000.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "u32", into = "u32")]
-pub struct Count(u32);
-
-/// Why a number was refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be from `1` to `1000000`")]
-pub struct InvalidCount;
+pub type Count = Whole<1, 1_000_000>;
 
 /// What the next decision needs, and what the dispatcher goes by.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -139,32 +132,6 @@ impl crate::Refusal for Refusal {
     }
 }
 
-impl Count {
-    /// The number.
-    #[must_use]
-    pub fn get(self) -> u32 {
-        self.0
-    }
-}
-
-impl TryFrom<u32> for Count {
-    type Error = InvalidCount;
-
-    fn try_from(count: u32) -> Result<Self, Self::Error> {
-        if (1..=1_000_000).contains(&count) {
-            Ok(Self(count))
-        } else {
-            Err(InvalidCount)
-        }
-    }
-}
-
-impl From<Count> for u32 {
-    fn from(count: Count) -> Self {
-        count.0
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -181,7 +148,7 @@ mod tests {
     #[test]
     fn saying_the_same_again_changes_nothing() {
         let limits = Limits {
-            running_max: Some(Count(3)),
+            running_max: Some(Count::of::<3>()),
             ..Limits::default()
         };
         given::<Queue>([Event::Configured(limits)])

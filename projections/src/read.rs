@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::str::FromStr;
 
-use domain::{Json, Position, Tenant, Timestamp};
+use domain::{Json, Position, Tenant, Timestamp, Whole};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -102,6 +102,14 @@ pub(crate) trait Columns: Fields {
     fn count_or_null(&self, column: &str) -> Result<Option<u64>, sqlx::Error> {
         let count = self.bigint_or_null(column)?;
         count.map(|count| converted(column, count)).transpose()
+    }
+
+    fn whole_or_null<const MIN: u64, const MAX: u64>(
+        &self,
+        column: &str,
+    ) -> Result<Option<Whole<MIN, MAX>>, sqlx::Error> {
+        let number = self.integer_or_null(column)?.map(Whole::new).transpose();
+        number.map_err(|error| undecodable(column, error))
     }
 
     fn small(&self, column: &str) -> Result<u8, sqlx::Error> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::assignment::{Assignment, Command, EffortMinutes, Priority, Request, Window};
+use domain::assignment::{Assignment, Command, Priority, Request, Window};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -228,15 +228,7 @@ impl Body for RequestBody {
         };
         let labels = labels(self.labels, fields);
         let window = window(self.window, fields);
-        let effort_minutes = match self.effort_minutes {
-            Some(minutes) => {
-                let small = u32::try_from(minutes).unwrap_or_default();
-                fields
-                    .check("/effort_minutes", EffortMinutes::try_from(small))
-                    .map(Some)
-            }
-            None => Some(None),
-        };
+        let effort_minutes = fields.optional_number("/effort_minutes", self.effort_minutes);
         let external_ref = fields.optional("/external_ref", self.external_ref);
         Some(Command::Request(Box::new(Request {
             title: title?,

@@ -44,7 +44,7 @@ pub(crate) struct AssignmentView {
     pub(crate) window: Option<WindowView>,
     /// How much work it is thought to be.
     #[schema(required, minimum = 1)]
-    pub(crate) effort_minutes: Option<u32>,
+    pub(crate) effort_minutes: Option<u64>,
     /// Its name in another system.
     #[schema(required)]
     pub(crate) external_ref: Option<String>,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::batch::{Batch, Command, JobCount, Spec};
+use domain::batch::{Batch, Command, Spec};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -25,7 +25,7 @@ body! {
         jobs: i64,
     }
     |body, _caller, fields| {
-        let jobs = fields.number("/jobs", body.jobs, u32::MAX)?;
+        let jobs = fields.number("/jobs", body.jobs)?;
         Some(Command::Close { jobs })
     }
 }
@@ -144,7 +144,7 @@ impl Body for OpenBatch {
     fn command(self, _by: By<'_>, fields: &mut Fields) -> Option<Command> {
         let name = fields.optional("/name", self.name);
         let labels = labels(self.labels, fields);
-        let jobs = fields.optional_number::<_, JobCount>("/jobs", self.jobs, u32::MAX);
+        let jobs = fields.optional_number("/jobs", self.jobs);
         let on_complete = match self.on_complete {
             Some(template) => fields
                 .within("/on_complete", |fields| template.template(fields))

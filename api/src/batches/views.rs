@@ -29,7 +29,7 @@ pub(crate) struct BatchView {
     status: Status,
     /// How many jobs it has, once that is said.
     #[schema(required)]
-    jobs: Option<u32>,
+    jobs: Option<u64>,
     /// The job that follows when all of its jobs have ended.
     #[schema(required)]
     on_complete: Option<TemplateView>,
@@ -117,9 +117,9 @@ pub(crate) struct TemplateView {
     payload: Option<Json>,
     /// How many seconds one attempt may run.
     #[schema(required)]
-    timeout_s: Option<u32>,
+    timeout_s: Option<u64>,
     /// After how many failed attempts it is dead.
-    attempts_max: u32,
+    attempts_max: u64,
     /// How long it waits after a failure.
     #[schema(value_type = BackoffBody)]
     backoff: domain::job::Backoff,

@@ -269,7 +269,7 @@ impl Body for EnqueueJob {
 
 fn unique(body: UniqueBody, fields: &mut Fields) -> Option<Unique> {
     let key = fields.text("/unique/key", body.key);
-    let window_s = fields.optional_number("/unique/window_s", body.window_s, u32::MAX);
+    let window_s = fields.optional_number("/unique/window_s", body.window_s);
     Some(Unique {
         key: key?,
         window_s: window_s?,

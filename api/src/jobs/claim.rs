@@ -105,7 +105,7 @@ pub(crate) struct ClaimedJob {
     pub(crate) deadline: Option<Timestamp>,
     /// How many seconds the attempt may run.
     #[schema(required)]
-    pub(crate) timeout_s: Option<u32>,
+    pub(crate) timeout_s: Option<u64>,
     /// When the lease ends, unless the worker is heard of before.
     #[schema(format = "date-time", value_type = String)]
     pub(crate) lease_until: Timestamp,

@@ -11,7 +11,7 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse as _, Response};
 use commands::Failure;
 use commands::dispatch::Beat;
-use domain::job::{Command, Event, Job, Percent, Progress};
+use domain::job::{Command, Event, Job, Progress};
 use domain::{Aggregate as _, Context, Position, StreamId, Timestamp};
 use futures_util::TryStreamExt as _;
 use serde::{Deserialize, Serialize};
@@ -106,7 +106,7 @@ impl Heartbeat {
             Some(seconds) => fields.check("/lease_s", lease(seconds)).map(Some),
             None => Some(None),
         };
-        let percent = fields.optional_number::<_, Percent>("/percent", self.percent, u8::MAX);
+        let percent = fields.optional_number("/percent", self.percent);
         let message = fields.optional("/message", self.message);
         let progress = percent.zip(message).map(|(percent, message)| {
             let is_told = percent.is_some() || message.is_some();

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use domain::Json;
-use domain::job::{Backoff, Capabilities, DelayMs, InvalidField, Priority, Retry, Template};
+use domain::job::{Backoff, Capabilities, Priority, Retry, Template, TooManyCapabilities};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -102,7 +102,7 @@ impl TemplateBody {
             fields.check("/priority", priority.parse().map_err(|_| rule))
         });
         let payload = json("/payload", self.payload, fields);
-        let timeout_s = fields.optional_number("/timeout_s", self.timeout_s, u32::MAX);
+        let timeout_s = fields.optional_number("/timeout_s", self.timeout_s);
         let retry = retry(self.attempts_max, self.backoff, fields);
         let fairness_key = fields.optional("/fairness_key", self.fairness_key);
         let capabilities = capabilities(self.capabilities, fields);
@@ -128,7 +128,7 @@ pub(crate) fn capabilities(
 ) -> Option<Capabilities> {
     let names = names.unwrap_or_default();
     if names.len() > Capabilities::ENTRIES_MAX {
-        return fields.check("/capabilities", Err(InvalidField::Capabilities));
+        return fields.check("/capabilities", Err(TooManyCapabilities));
     }
     let names = fields.texts("/capabilities", names)?;
     fields.check("/capabilities", Capabilities::try_from(names))
@@ -161,7 +161,7 @@ fn retry(
     fields: &mut Fields,
 ) -> Option<Retry> {
     let defaults = Retry::default();
-    let attempts_max = fields.optional_number("/attempts_max", attempts_max, u32::MAX);
+    let attempts_max = fields.optional_number("/attempts_max", attempts_max);
     let backoff = match body {
         Some(body) => backoff(body, fields),
         None => Some(defaults.backoff),
@@ -173,9 +173,9 @@ fn retry(
 }
 
 fn backoff(body: BackoffBody, fields: &mut Fields) -> Option<Backoff> {
-    let delay_ms: Option<DelayMs> = fields.number("/backoff/delay_ms", body.delay_ms, u64::MAX);
+    let delay_ms = fields.number("/backoff/delay_ms", body.delay_ms);
     let longest = "/backoff/delay_ms_max";
-    let delay_ms_max = fields.optional_number(longest, body.delay_ms_max, u64::MAX);
+    let delay_ms_max = fields.optional_number(longest, body.delay_ms_max);
     match body.kind.as_str() {
         "fixed" => {
             let rule = "is taken only where `type` is `exponential`";

@@ -51,9 +51,9 @@ pub(crate) struct JobView {
     pub(crate) deadline: Option<Timestamp>,
     /// How many seconds one attempt may run.
     #[schema(required)]
-    pub(crate) timeout_s: Option<u32>,
+    pub(crate) timeout_s: Option<u64>,
     /// After how many failed attempts it is dead.
-    pub(crate) attempts_max: u32,
+    pub(crate) attempts_max: u64,
     /// How long it waits after a failure.
     #[schema(value_type = super::template::BackoffBody)]
     pub(crate) backoff: domain::job::Backoff,
@@ -70,7 +70,7 @@ pub(crate) struct JobView {
     pub(crate) parent: Option<ParentView>,
     /// How far its worker is, of the whole, while it runs.
     #[schema(required, maximum = 100)]
-    pub(crate) percent: Option<u8>,
+    pub(crate) percent: Option<u64>,
     /// What its worker is doing, while it runs.
     #[schema(required)]
     pub(crate) message: Option<String>,

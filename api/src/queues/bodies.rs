@@ -24,9 +24,9 @@ body! {
         rate: Option<RateBody>,
     }
     |body, _by, fields| {
-        let running_max = fields.optional_number("/running_max", body.running_max, u32::MAX);
+        let running_max = fields.optional_number("/running_max", body.running_max);
         let per_key = "/running_per_key_max";
-        let per_key = fields.optional_number(per_key, body.running_per_key_max, u32::MAX);
+        let per_key = fields.optional_number(per_key, body.running_per_key_max);
         let rate = match body.rate {
             Some(body) => rate(&body, fields).map(Some),
             None => Some(None),
@@ -73,8 +73,8 @@ pub(crate) struct RateBody {
 }
 
 fn rate(body: &RateBody, fields: &mut Fields) -> Option<Rate> {
-    let jobs = fields.number("/rate/jobs", body.jobs, u32::MAX);
-    let period_ms = fields.number("/rate/period_ms", body.period_ms, u32::MAX);
+    let jobs = fields.number("/rate/jobs", body.jobs);
+    let period_ms = fields.number("/rate/period_ms", body.period_ms);
     Some(Rate {
         jobs: jobs?,
         period_ms: period_ms?,

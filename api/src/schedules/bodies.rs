@@ -75,7 +75,7 @@ macro_rules! specified {
                         .map(Some),
                     None => Some(None),
                 };
-                let jitter_ms = fields.optional_number("/jitter_ms", self.jitter_ms, u64::MAX);
+                let jitter_ms = fields.optional_number("/jitter_ms", self.jitter_ms);
                 let overlap = overlap(self.overlap.as_deref(), fields);
                 let catch_up = match self.catch_up {
                     Some(catch_up) => fields.within("/catch_up", |fields| catch_up.catch_up(fields)),
@@ -84,7 +84,7 @@ macro_rules! specified {
                 let starts_at = fields.optional_time("/starts_at", self.starts_at.as_ref());
                 let ends_at = fields.optional_time("/ends_at", self.ends_at.as_ref());
                 let failures_max =
-                    fields.optional_number("/failures_max", self.failures_max, u32::MAX);
+                    fields.optional_number("/failures_max", self.failures_max);
                 let spec = Spec {
                     name: name?,
                     job: job?,

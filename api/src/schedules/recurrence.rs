@@ -4,7 +4,7 @@ use std::fmt;
 
 use domain::Timestamp;
 use domain::schedule::{
-    BusinessDays, CatchUp, Catches, Date, Day, Holidays, IntervalMs, Otherwise, Recurrence, Weekend,
+    BusinessDays, CatchUp, Date, Day, Holidays, Otherwise, Recurrence, Weekend,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -146,8 +146,7 @@ impl RecurrenceBody {
                 })
             }
             "every" => {
-                let interval_ms: Option<IntervalMs> =
-                    interval.and_then(|ms| fields.number("/interval_ms", ms, u64::MAX));
+                let interval_ms = interval.and_then(|ms| fields.number("/interval_ms", ms));
                 let anchor = fields.optional_time("/anchor", anchor.as_ref());
                 Some(Recurrence::Every {
                     interval_ms: interval_ms?,
@@ -192,7 +191,7 @@ impl CatchUpBody {
             "none" => Some(CatchUp::None),
             "last" => Some(CatchUp::Last),
             _all => {
-                let at_most: Catches = fields.number("/at_most", at_most?, u32::MAX)?;
+                let at_most = fields.number("/at_most", at_most?)?;
                 Some(CatchUp::All { at_most })
             }
         }

@@ -54,7 +54,7 @@ pub(crate) struct ScheduleView {
     pub(crate) ends_at: Option<Timestamp>,
     /// After so many failures in a row it pauses itself.
     #[schema(required)]
-    pub(crate) failures_max: Option<u32>,
+    pub(crate) failures_max: Option<u64>,
     /// Whether the end of a run tells what changed since the last result.
     pub(crate) compare_previous: bool,
     /// The next time to decide on; it may have passed. None while it is paused, and at its end.
@@ -118,9 +118,9 @@ pub(crate) struct TemplateView {
     pub(crate) payload: Option<Json>,
     /// How many seconds one attempt may run.
     #[schema(required)]
-    pub(crate) timeout_s: Option<u32>,
+    pub(crate) timeout_s: Option<u64>,
     /// After how many failed attempts it is dead.
-    pub(crate) attempts_max: u32,
+    pub(crate) attempts_max: u64,
     /// How long it waits after a failure.
     #[schema(value_type = BackoffBody)]
     pub(crate) backoff: Backoff,

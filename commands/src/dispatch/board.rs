@@ -148,7 +148,7 @@ impl Board {
             key: spec.fairness_key.clone(),
             capabilities: spec.capabilities.clone(),
             deadline: spec.deadline,
-            timeout: spec.timeout_s.map(|s| Duration::from_secs(s.get().into())),
+            timeout: spec.timeout_s.map(|s| Duration::from_secs(s.get())),
             spec: is_kept.then_some(spec),
             attempt,
             state: State::Delayed,

@@ -124,7 +124,7 @@ impl Counted {
     fn missing(&self) -> u64 {
         match self.jobs {
             Some(jobs) if !self.is_completed => {
-                let to_come = u64::from(jobs.get()).saturating_sub(self.ended.ended());
+                let to_come = jobs.get().saturating_sub(self.ended.ended());
                 self.open.max(to_come)
             }
             Some(_) | None => NOT_BY_ENDS,
@@ -203,7 +203,7 @@ mod tests {
     #[test]
     fn as_many_are_missing_as_are_open_or_still_to_come() {
         let counted = |jobs: u32, open, succeeded| Counted {
-            jobs: Some(jobs.try_into().expect("not too many")),
+            jobs: Some(JobCount::new(jobs).expect("not too many")),
             open,
             ended: Counts {
                 succeeded,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr, VariantNames};
 
 pub use crate::labels::{LabelValue, Labels};
-use crate::{Name, Text, Timestamp};
+use crate::{Name, Text, Timestamp, Whole};
 
 /// What the work is called: one line of at most 500 bytes.
 pub type Title = Text<500, false>;
@@ -136,10 +136,8 @@ pub struct Window {
     end: Timestamp,
 }
 
-/// 1 to [`EffortMinutes::MAX`] minutes of work.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "u32", into = "u32")]
-pub struct EffortMinutes(u32);
+/// A minute to a year of work.
+pub type EffortMinutes = Whole<1, 525_600>;
 
 /// Why a field was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -150,9 +148,6 @@ pub enum InvalidField {
     /// An end that does not lie after its start.
     #[error("must end after it starts")]
     Window,
-    /// No effort, or more than a year of it.
-    #[error("must be from `1` to `525600` minutes")]
-    Effort,
 }
 
 /// How a window is written.
@@ -288,35 +283,6 @@ impl From<Window> for Span {
             start: window.start,
             end: window.end,
         }
-    }
-}
-
-impl EffortMinutes {
-    /// A year.
-    pub const MAX: u32 = 525_600;
-
-    /// The number of minutes.
-    #[must_use]
-    pub fn get(self) -> u32 {
-        self.0
-    }
-}
-
-impl TryFrom<u32> for EffortMinutes {
-    type Error = InvalidField;
-
-    fn try_from(minutes: u32) -> Result<Self, Self::Error> {
-        if (1..=Self::MAX).contains(&minutes) {
-            Ok(Self(minutes))
-        } else {
-            Err(InvalidField::Effort)
-        }
-    }
-}
-
-impl From<EffortMinutes> for u32 {
-    fn from(minutes: EffortMinutes) -> Self {
-        minutes.0
     }
 }
 

@@ -1,7 +1,5 @@
 //! The fields of a batch.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use strum::{Display, EnumString, IntoStaticStr, VariantNames};
@@ -9,7 +7,7 @@ use uuid::Uuid;
 
 use crate::job::Template;
 use crate::labels::Labels;
-use crate::{Json, Name};
+use crate::{Json, Name, Whole};
 
 /// What is said of a batch when it is opened.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -64,15 +62,9 @@ pub struct Counts {
     pub cancelled: u32,
 }
 
-/// How many jobs a batch has: up to [`JobCount::MAX`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "u32", into = "u32")]
-pub struct JobCount(u32);
-
-/// A batch of too many jobs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be at most `10000`")]
-pub struct TooManyJobs;
+/// How many jobs a batch has: as many as one request opens it with. Its end is known by counting its jobs,
+/// which is one look at so many rows.
+pub type JobCount = Whole<0, 10_000>;
 
 /// The key of the label by which a follow-up names its batch.
 pub(super) fn label() -> Name {
@@ -101,42 +93,6 @@ impl Counts {
         let payload = payload.expect("an id and numbers are JSON");
         let payload = RawValue::from_string(payload).expect("it was just written");
         Json::new(payload).expect("an id and three numbers are within the limits")
-    }
-}
-
-impl JobCount {
-    /// As many as one request opens a batch with: its end is known by counting its jobs, which is one
-    /// look at so many rows.
-    pub const MAX: u32 = 10_000;
-
-    /// The number.
-    #[must_use]
-    pub fn get(self) -> u32 {
-        self.0
-    }
-}
-
-impl fmt::Display for JobCount {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl TryFrom<u32> for JobCount {
-    type Error = TooManyJobs;
-
-    fn try_from(jobs: u32) -> Result<Self, Self::Error> {
-        if jobs <= Self::MAX {
-            Ok(Self(jobs))
-        } else {
-            Err(TooManyJobs)
-        }
-    }
-}
-
-impl From<JobCount> for u32 {
-    fn from(jobs: JobCount) -> Self {
-        jobs.0
     }
 }
 

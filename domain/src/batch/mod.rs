@@ -153,7 +153,7 @@ impl Entry {
         }
         let jobs = self.closed.ok_or(Refusal::NotClosed)?;
         let ended = counts.ended();
-        if ended < u64::from(jobs.get()) {
+        if ended < jobs.get() {
             return Err(Refusal::NotEnded { ended, jobs });
         }
         Ok(vec![Event::Completed {

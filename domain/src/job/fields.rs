@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::Retry;
 use crate::labels::{LabelValue, Labels};
-use crate::{Json, Name, Tenant, Text, Timestamp, Token};
+use crate::{Json, Name, Tenant, Text, Timestamp, Token, Whole};
 
 /// What went wrong: at most 8,000 bytes.
 pub type ErrorText = Text<8_000, true>;
@@ -88,9 +88,7 @@ pub struct Unique {
 }
 
 /// 1 second to a year.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "u32", into = "u32")]
-pub struct WindowSeconds(u32);
+pub type WindowSeconds = Whole<1, 31_536_000>;
 
 /// The states of a job.
 #[derive(
@@ -168,14 +166,10 @@ pub struct Progress {
 }
 
 /// 0 to 100.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "u8", into = "u8")]
-pub struct Percent(u8);
+pub type Percent = Whole<0, 100>;
 
 /// 1 second to a week.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "u32", into = "u32")]
-pub struct TimeoutSeconds(u32);
+pub type TimeoutSeconds = Whole<1, 604_800>;
 
 /// Up to [`Capabilities::ENTRIES_MAX`] names of what a worker must be able to do.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -270,35 +264,17 @@ pub enum Death {
     Deadline,
 }
 
-/// Why a field was refused.
+/// A list of too many capabilities.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidField {
-    /// Not a percentage.
-    #[error("must be from `0` to `100` percent")]
-    Percent,
-    /// No time, or more than a week.
-    #[error("must be from `1` to `604800` seconds")]
-    Timeout,
-    /// No window, or more than a year.
-    #[error("must be from `1` to `31536000` seconds")]
-    Window,
-    /// Too many capabilities.
-    #[error("must have at most `20` capabilities")]
-    Capabilities,
-    /// No attempt, or too many.
-    #[error("must be from `1` to `100` attempts")]
-    Attempts,
-    /// More than a day.
-    #[error("must be at most `86400000` milliseconds")]
-    Delay,
-}
+#[error("must have at most `{}` capabilities", Capabilities::ENTRIES_MAX)]
+pub struct TooManyCapabilities;
 
 impl Unique {
     /// The id of the one job of this key in `queue` of `tenant`, for an enqueue at `now`.
     #[must_use]
     pub fn job_id(&self, tenant: &Tenant, queue: &Token, now: Timestamp) -> Uuid {
         let window = self.window_s.map_or(0, |window_s| {
-            now.as_second().div_euclid(i64::from(window_s.0))
+            i128::from(now.as_second()).div_euclid(window_s.get().into())
         });
         // Neither a tenant nor a queue can hold the separator.
         let name = format!("{tenant}\0{queue}\0{window}\0{}", self.key);
@@ -308,29 +284,6 @@ impl Unique {
 
 /// Under which ids of unique jobs are made. Changing it would let each be enqueued once more.
 const UNIQUE_JOBS: Uuid = Uuid::from_u128(0x7d0c_4a52_8f1e_5c3b_9a60_1b7e_d2f4_3e98);
-
-impl WindowSeconds {
-    /// A year.
-    pub const MAX: u32 = 31_536_000;
-}
-
-impl TryFrom<u32> for WindowSeconds {
-    type Error = InvalidField;
-
-    fn try_from(seconds: u32) -> Result<Self, Self::Error> {
-        if (1..=Self::MAX).contains(&seconds) {
-            Ok(Self(seconds))
-        } else {
-            Err(InvalidField::Window)
-        }
-    }
-}
-
-impl From<WindowSeconds> for u32 {
-    fn from(seconds: WindowSeconds) -> Self {
-        seconds.0
-    }
-}
 
 impl Spec {
     /// The same for a job that was put back after its end: whoever does that means it.
@@ -389,13 +342,13 @@ impl Capabilities {
 }
 
 impl TryFrom<Vec<Name>> for Capabilities {
-    type Error = InvalidField;
+    type Error = TooManyCapabilities;
 
     fn try_from(mut names: Vec<Name>) -> Result<Self, Self::Error> {
         names.sort_unstable();
         names.dedup();
         if names.len() > Self::ENTRIES_MAX {
-            Err(InvalidField::Capabilities)
+            Err(TooManyCapabilities)
         } else {
             Ok(Self(names))
         }
@@ -405,60 +358,5 @@ impl TryFrom<Vec<Name>> for Capabilities {
 impl From<Capabilities> for Vec<Name> {
     fn from(capabilities: Capabilities) -> Self {
         capabilities.0
-    }
-}
-
-impl Percent {
-    /// From 0 to 100.
-    #[must_use]
-    pub fn get(self) -> u8 {
-        self.0
-    }
-}
-
-impl TryFrom<u8> for Percent {
-    type Error = InvalidField;
-
-    fn try_from(percent: u8) -> Result<Self, Self::Error> {
-        if percent <= 100 {
-            Ok(Self(percent))
-        } else {
-            Err(InvalidField::Percent)
-        }
-    }
-}
-
-impl From<Percent> for u8 {
-    fn from(percent: Percent) -> Self {
-        percent.0
-    }
-}
-
-impl TimeoutSeconds {
-    /// A week.
-    pub const MAX: u32 = 604_800;
-
-    /// The number of seconds.
-    #[must_use]
-    pub fn get(self) -> u32 {
-        self.0
-    }
-}
-
-impl TryFrom<u32> for TimeoutSeconds {
-    type Error = InvalidField;
-
-    fn try_from(seconds: u32) -> Result<Self, Self::Error> {
-        if (1..=Self::MAX).contains(&seconds) {
-            Ok(Self(seconds))
-        } else {
-            Err(InvalidField::Timeout)
-        }
-    }
-}
-
-impl From<TimeoutSeconds> for u32 {
-    fn from(seconds: TimeoutSeconds) -> Self {
-        seconds.0
     }
 }

@@ -327,7 +327,7 @@ impl Entry {
     /// What follows an attempt that was no success.
     fn after_failure(&self, death: Option<Death>, context: &Context) -> Event {
         let failures = self.failures + 1;
-        let is_used_up = failures >= self.retry.attempts_max.get();
+        let is_used_up = u64::from(failures) >= self.retry.attempts_max.get();
         let at = self.retry.backoff.after(failures, context.now());
         let is_too_late = self.deadline.is_some_and(|deadline| at >= deadline);
         let death = death

@@ -3,25 +3,20 @@
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
-use super::InvalidField;
-use crate::Timestamp;
+use crate::{Timestamp, Whole};
 
 /// What follows a failure.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Retry {
     /// After how many failed attempts it is dead.
-    #[serde(default)]
     pub attempts_max: Attempts,
     /// How long it waits before the next.
-    #[serde(default)]
     pub backoff: Backoff,
 }
 
 /// 1 to 100 attempts; 5 where nothing is said.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "u32", into = "u32")]
-pub struct Attempts(u32);
+pub type Attempts = Whole<1, 100>;
 
 /// How long a job waits after a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,26 +40,22 @@ pub enum Backoff {
 }
 
 /// 0 to a day, in milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "u64", into = "u64")]
-pub struct DelayMs(u64);
+pub type DelayMs = Whole<0, 86_400_000>;
 
 impl Backoff {
     /// When the next attempt may begin, where `failures` have come before, the last of them `now`.
     #[must_use]
     pub fn after(self, failures: u32, now: Timestamp) -> Timestamp {
         let delay_ms = match self {
-            Self::Fixed { delay_ms } => delay_ms.0,
+            Self::Fixed { delay_ms } => delay_ms.get(),
             Self::Exponential {
                 delay_ms,
                 delay_ms_max,
                 jitter,
             } => {
                 let doublings = failures.saturating_sub(1).min(63);
-                let delay_ms = delay_ms
-                    .0
-                    .saturating_mul(1 << doublings)
-                    .min(delay_ms_max.0);
+                let delay_ms = delay_ms.get().saturating_mul(1 << doublings);
+                let delay_ms = delay_ms.min(delay_ms_max.get());
                 if jitter {
                     delay_ms - spread(now, delay_ms / 2)
                 } else {
@@ -84,38 +75,12 @@ fn spread(now: Timestamp, most: u64) -> u64 {
     (mixed >> 33) % (most + 1)
 }
 
-impl Attempts {
-    /// How many there may be at most.
-    pub const MAX: u32 = 100;
-
-    /// The number.
-    #[must_use]
-    pub fn get(self) -> u32 {
-        self.0
-    }
-}
-
-impl Default for Attempts {
+impl Default for Retry {
     fn default() -> Self {
-        Self(5)
-    }
-}
-
-impl TryFrom<u32> for Attempts {
-    type Error = InvalidField;
-
-    fn try_from(attempts: u32) -> Result<Self, Self::Error> {
-        if (1..=Self::MAX).contains(&attempts) {
-            Ok(Self(attempts))
-        } else {
-            Err(InvalidField::Attempts)
+        Self {
+            attempts_max: Attempts::of::<5>(),
+            backoff: Backoff::default(),
         }
-    }
-}
-
-impl From<Attempts> for u32 {
-    fn from(attempts: Attempts) -> Self {
-        attempts.0
     }
 }
 
@@ -123,32 +88,9 @@ impl Default for Backoff {
     /// A second, two, four, up to five minutes, with jitter.
     fn default() -> Self {
         Self::Exponential {
-            delay_ms: DelayMs(1_000),
-            delay_ms_max: DelayMs(300_000),
+            delay_ms: DelayMs::of::<1_000>(),
+            delay_ms_max: DelayMs::of::<300_000>(),
             jitter: true,
         }
-    }
-}
-
-impl DelayMs {
-    /// A day.
-    pub const MAX: u64 = 86_400_000;
-}
-
-impl TryFrom<u64> for DelayMs {
-    type Error = InvalidField;
-
-    fn try_from(delay_ms: u64) -> Result<Self, Self::Error> {
-        if delay_ms <= Self::MAX {
-            Ok(Self(delay_ms))
-        } else {
-            Err(InvalidField::Delay)
-        }
-    }
-}
-
-impl From<DelayMs> for u64 {
-    fn from(delay_ms: DelayMs) -> Self {
-        delay_ms.0
     }
 }

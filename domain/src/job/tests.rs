@@ -29,7 +29,7 @@ fn spec() -> Spec {
     }
 }
 
-fn fixed(attempts: u32, delay_ms: u64) -> Retry {
+fn fixed(attempts: u64, delay_ms: u64) -> Retry {
     Retry {
         attempts_max: attempts.try_into().expect("a number of attempts"),
         backoff: Backoff::Fixed {
@@ -121,7 +121,7 @@ fn the_second_enqueue_of_a_unique_job_changes_nothing() {
 
 #[test]
 fn a_unique_key_is_one_job_within_its_tenant_queue_and_window() {
-    let key = |window_s: Option<u32>| Unique {
+    let key = |window_s: Option<u64>| Unique {
         key: name("invoice-7"),
         window_s: window_s.map(|seconds| seconds.try_into().expect("a window")),
     };
@@ -354,10 +354,9 @@ fn progress_that_is_no_news_is_not_told_twice() {
 
 #[test]
 fn exponential_backoff_doubles_up_to_its_longest() {
-    let delay = |delay_ms: u64| DelayMs::try_from(delay_ms).expect("a delay");
     let backoff = |jitter| Backoff::Exponential {
-        delay_ms: delay(1_000),
-        delay_ms_max: delay(10_000),
+        delay_ms: DelayMs::of::<1_000>(),
+        delay_ms_max: DelayMs::of::<10_000>(),
         jitter,
     };
     let now = time("10:00");

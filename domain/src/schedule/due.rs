@@ -99,7 +99,7 @@ impl Plan {
     ) -> Event {
         let jitter = match cause {
             FireCause::Triggered | FireCause::Backfilled => SignedDuration::ZERO,
-            FireCause::Due | FireCause::CaughtUp | FireCause::Queued => self.spec.jitter_ms.of(job),
+            FireCause::Due | FireCause::CaughtUp | FireCause::Queued => self.spec.jitter(job),
         };
         Event::Fired {
             due,
@@ -152,7 +152,7 @@ impl Plan {
             changes: self.changes(outcome, result),
         }];
         let failures = outcome.failures(self.standing.failures);
-        let is_too_many = |max: super::Failures| failures >= max.get();
+        let is_too_many = |max: super::Failures| u64::from(failures) >= max.get();
         if self.standing.status != Status::Active {
             return events;
         }

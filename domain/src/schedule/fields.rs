@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{BusinessDays, Recurrence, Refusal};
 use crate::job::{self, Parent, ParentKind, Template};
-use crate::{Name, Text, Timestamp, Token};
+use crate::{Name, Text, Timestamp, Token, Whole};
 
 /// Why it was paused: at most 2,000 bytes.
 pub type Reason = Text<2_000, true>;
@@ -108,19 +108,13 @@ pub enum CatchUp {
 }
 
 /// Up to an hour, in milliseconds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "u64", into = "u64")]
-pub struct JitterMs(u64);
+pub type JitterMs = Whole<0, 3_600_000>;
 
 /// 1 to 100.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "u32", into = "u32")]
-pub struct Catches(u32);
+pub type Catches = Whole<1, 100>;
 
 /// 1 to 1,000.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "u32", into = "u32")]
-pub struct Failures(u32);
+pub type Failures = Whole<1, 1_000>;
 
 /// Why a job is enqueued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -173,20 +167,6 @@ pub enum PauseCause {
     /// Somebody asked for it.
     Asked,
     /// As many jobs in a row failed as may.
-    Failures,
-}
-
-/// Why a field was refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidField {
-    /// More than an hour.
-    #[error("must be at most `3600000` milliseconds")]
-    Jitter,
-    /// None, or too many.
-    #[error("must be from `1` to `100`")]
-    Catches,
-    /// None, or too many.
-    #[error("must be from `1` to `1000` failures")]
     Failures,
 }
 
@@ -244,6 +224,14 @@ impl Spec {
         self.job.clone().spec(Some(run_after), Some(parent))
     }
 
+    /// How much later than its time the job of this id is ready: from nothing to all of the jitter.
+    #[must_use]
+    pub fn jitter(&self, job: Uuid) -> jiff::SignedDuration {
+        let (_, low) = job.as_u64_pair();
+        let jitter_ms = low % (self.jitter_ms.get() + 1);
+        jiff::SignedDuration::from_millis(i64::try_from(jitter_ms).unwrap_or(0))
+    }
+
     /// The id of the job of the schedule of this id for a time.
     #[must_use]
     pub fn job_id(&self, schedule: Uuid, due: Timestamp, cause: FireCause) -> Uuid {
@@ -273,88 +261,5 @@ impl RunOutcome {
             Self::Failed => before + 1,
             Self::Cancelled => before,
         }
-    }
-}
-
-impl JitterMs {
-    /// An hour.
-    pub const MAX: u64 = 3_600_000;
-
-    /// How much later the job for `due` is ready: from nothing to all of it, by the job's id.
-    #[must_use]
-    pub fn of(self, job: Uuid) -> jiff::SignedDuration {
-        let (_, low) = job.as_u64_pair();
-        let jitter_ms = low % (self.0 + 1);
-        jiff::SignedDuration::from_millis(i64::try_from(jitter_ms).unwrap_or(0))
-    }
-}
-
-impl TryFrom<u64> for JitterMs {
-    type Error = InvalidField;
-
-    fn try_from(jitter_ms: u64) -> Result<Self, Self::Error> {
-        if jitter_ms <= Self::MAX {
-            Ok(Self(jitter_ms))
-        } else {
-            Err(InvalidField::Jitter)
-        }
-    }
-}
-
-impl From<JitterMs> for u64 {
-    fn from(jitter: JitterMs) -> Self {
-        jitter.0
-    }
-}
-
-impl Catches {
-    /// The number.
-    #[must_use]
-    pub fn get(self) -> u32 {
-        self.0
-    }
-}
-
-impl TryFrom<u32> for Catches {
-    type Error = InvalidField;
-
-    fn try_from(count: u32) -> Result<Self, Self::Error> {
-        if (1..=100).contains(&count) {
-            Ok(Self(count))
-        } else {
-            Err(InvalidField::Catches)
-        }
-    }
-}
-
-impl From<Catches> for u32 {
-    fn from(count: Catches) -> Self {
-        count.0
-    }
-}
-
-impl Failures {
-    /// The number.
-    #[must_use]
-    pub fn get(self) -> u32 {
-        self.0
-    }
-}
-
-impl TryFrom<u32> for Failures {
-    type Error = InvalidField;
-
-    fn try_from(count: u32) -> Result<Self, Self::Error> {
-        if (1..=1_000).contains(&count) {
-            Ok(Self(count))
-        } else {
-            Err(InvalidField::Failures)
-        }
-    }
-}
-
-impl From<Failures> for u32 {
-    fn from(count: Failures) -> Self {
-        count.0
     }
 }

@@ -15,7 +15,7 @@ use jiff::tz::{TimeZone, TimeZoneDatabase};
 use serde::{Deserialize, Serialize};
 
 use super::BusinessDays;
-use crate::{Text, Timestamp};
+use crate::{Text, Timestamp, Whole};
 
 /// How a recurrence is written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,9 +65,7 @@ pub struct ZoneName {
 }
 
 /// A second to a year.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "u64", into = "u64")]
-pub struct IntervalMs(u64);
+pub type IntervalMs = Whole<1_000, 31_536_000_000>;
 
 /// Why a recurrence was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -84,9 +82,6 @@ pub enum InvalidRecurrence {
     /// Not a zone.
     #[error("must be the name of an IANA time zone, as `Europe/Berlin`")]
     Zone,
-    /// No time, or more than a year.
-    #[error("must be from `1000` to `31536000000` milliseconds")]
-    Interval,
 }
 
 impl Recurrence {
@@ -157,7 +152,7 @@ impl Recurrence {
             Self::Every {
                 interval_ms,
                 anchor,
-            } => interval_ms.next(*anchor, after),
+            } => next_every(*interval_ms, *anchor, after),
             Self::Once { at } => (*at > after).then_some(*at),
         }
     }
@@ -290,32 +285,10 @@ impl fmt::Debug for ZoneName {
     }
 }
 
-impl IntervalMs {
-    /// A year.
-    pub const MAX: u64 = 31_536_000_000;
-
-    fn next(self, anchor: Timestamp, after: Timestamp) -> Option<Timestamp> {
-        let interval = i128::from(self.0) * 1_000_000;
-        let since = after.as_nanosecond() - anchor.as_nanosecond();
-        let steps = since.div_euclid(interval) + 1;
-        Timestamp::from_nanosecond(anchor.as_nanosecond() + steps * interval).ok()
-    }
-}
-
-impl TryFrom<u64> for IntervalMs {
-    type Error = InvalidRecurrence;
-
-    fn try_from(interval_ms: u64) -> Result<Self, Self::Error> {
-        if (1_000..=Self::MAX).contains(&interval_ms) {
-            Ok(Self(interval_ms))
-        } else {
-            Err(InvalidRecurrence::Interval)
-        }
-    }
-}
-
-impl From<IntervalMs> for u64 {
-    fn from(interval_ms: IntervalMs) -> Self {
-        interval_ms.0
-    }
+/// The first of the times that are `interval_ms` apart, one of them `anchor`, behind `after`.
+fn next_every(interval_ms: IntervalMs, anchor: Timestamp, after: Timestamp) -> Option<Timestamp> {
+    let interval = i128::from(interval_ms.get()) * 1_000_000;
+    let since = after.as_nanosecond() - anchor.as_nanosecond();
+    let steps = since.div_euclid(interval) + 1;
+    Timestamp::from_nanosecond(anchor.as_nanosecond() + steps * interval).ok()
 }

@@ -125,7 +125,7 @@ impl Shared {
         let now = self.parts.clock.now();
         let timeout = spec
             .timeout_s
-            .map(|timeout| Duration::from_secs(u64::from(timeout.get())));
+            .map(|timeout| Duration::from_secs(timeout.get()));
         let deadline = spec.deadline.map(|deadline| until(now, deadline));
         match timeout.into_iter().chain(deadline).min() {
             Some(left) => tokio::time::sleep(left).await,

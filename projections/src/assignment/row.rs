@@ -123,10 +123,7 @@ impl Row for AssignmentRow {
         out.jsonb(&self.labels);
         out.timestamp_or_null(self.window.map(Window::start));
         out.timestamp_or_null(self.window.map(Window::end));
-        match self.effort_minutes {
-            Some(effort) => out.integer(i32::try_from(effort.get()).unwrap_or(i32::MAX)),
-            None => out.null(),
-        }
+        out.whole_or_null(self.effort_minutes);
         out.text_or_null(self.external_ref.as_ref().map(Name::as_str));
         out.text_or_null(self.outcome.as_ref().map(Outcome::as_str));
         out.text_or_null(self.hold_reason.as_ref().map(Reason::as_str));
@@ -153,10 +150,7 @@ impl Row for AssignmentRow {
             priority: read::converted("priority", row.small("priority")?)?,
             labels: row.jsonb("labels")?,
             window: window(row)?,
-            effort_minutes: match row.integer_or_null("effort_minutes")? {
-                Some(minutes) => Some(read::converted("effort_minutes", minutes.unsigned_abs())?),
-                None => None,
-            },
+            effort_minutes: row.whole_or_null("effort_minutes")?,
             external_ref: row.parsed_or_null("external_ref")?,
             outcome: row.parsed_or_null("outcome")?,
             hold_reason: row.parsed_or_null("hold_reason")?,

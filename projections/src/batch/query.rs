@@ -104,7 +104,7 @@ impl Standing {
     /// means all.
     #[must_use]
     pub fn percent(&self) -> u8 {
-        let said = self.batch.jobs.map_or(0, |jobs| jobs.get().into());
+        let said = self.batch.jobs.map_or(0, |jobs| jobs.get());
         let all = self.progress.seen().max(said);
         let ended = self.progress.ended.ended();
         match (ended * 100).checked_div(all) {

@@ -88,7 +88,7 @@ impl Row for BatchRow {
         out.uuid(self.id);
         out.text_or_null(self.name.as_ref().map(Name::as_str));
         out.text(self.status.as_str());
-        out.count_or_null(self.jobs.map(|jobs| jobs.get().into()));
+        out.count_or_null(self.jobs.map(|jobs| jobs.get()));
         let on_complete = self.on_complete.as_ref().map(|template| {
             serde_json::to_string(template).expect("a template has only text, numbers and JSON")
         });
@@ -114,7 +114,8 @@ impl Row for BatchRow {
             id: row.uuid("id")?,
             name: row.parsed_or_null("name")?,
             status: row.parsed("status")?,
-            jobs: number(row, "jobs")?
+            jobs: row
+                .count_or_null("jobs")?
                 .map(|jobs| read::converted("jobs", jobs))
                 .transpose()?,
             on_complete: on_complete.map_err(|error| read::undecodable("on_complete", error))?,

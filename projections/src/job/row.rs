@@ -1,7 +1,7 @@
 //! The row of [`Model`](super::Model), and its table.
 
 use domain::job::{
-    Capabilities, Death, ErrorText, Message, Parent, Percent, Priority, Progress, Retry, Status,
+    Capabilities, Death, ErrorText, Message, Parent, Priority, Progress, Retry, Status,
     TimeoutSeconds,
 };
 use domain::labels::Labels;
@@ -145,17 +145,14 @@ impl Row for JobRow {
         out.timestamp_or_null(self.started_at);
         out.timestamp_or_null(self.ended_at);
         out.timestamp_or_null(self.deadline);
-        out.count_or_null(self.timeout_s.map(|seconds| seconds.get().into()));
+        out.count_or_null(self.timeout_s.map(TimeoutSeconds::get));
         out.text_or_null(self.fairness_key.as_ref().map(Name::as_str));
         out.jsonb(&self.capabilities);
         out.jsonb(&self.labels);
         let parent = self.parent.as_ref();
         out.text_or_null(parent.map(|parent| parent.kind.into()));
         out.text_or_null(parent.map(|parent| parent.id.as_str()));
-        match self.progress.percent {
-            Some(percent) => out.integer(percent.get().into()),
-            None => out.null(),
-        }
+        out.whole_or_null(self.progress.percent);
         out.text_or_null(self.progress.message.as_ref().map(Message::as_str));
         out.text_or_null(self.error.as_ref().map(ErrorText::as_str));
         out.text_or_null(self.death.map(Into::into));
@@ -190,7 +187,7 @@ impl Row for JobRow {
             labels: row.jsonb("labels")?,
             parent: parent(row)?,
             progress: Progress {
-                percent: percent(row)?,
+                percent: row.whole_or_null("percent")?,
                 message: row.parsed_or_null("message")?,
             },
             error: row.parsed_or_null("error")?,
@@ -245,19 +242,9 @@ pub(super) fn number(row: &dyn Fields, column: &str) -> Result<u32, sqlx::Error>
 }
 
 pub(super) fn timeout(row: &dyn Fields) -> Result<Option<TimeoutSeconds>, sqlx::Error> {
-    let Some(seconds) = row.count_or_null("timeout_s")? else {
-        return Ok(None);
-    };
-    let seconds: u32 = read::converted("timeout_s", seconds)?;
-    read::converted("timeout_s", seconds).map(Some)
-}
-
-fn percent(row: &dyn Fields) -> Result<Option<Percent>, sqlx::Error> {
-    let Some(percent) = row.integer_or_null("percent")? else {
-        return Ok(None);
-    };
-    let percent: u8 = read::converted("percent", percent)?;
-    read::converted("percent", percent).map(Some)
+    let seconds = row.count_or_null("timeout_s")?;
+    let seconds = seconds.map(|seconds| read::converted("timeout_s", seconds));
+    seconds.transpose()
 }
 
 fn parent(row: &dyn Fields) -> Result<Option<Parent>, sqlx::Error> {

@@ -4,7 +4,7 @@
 //! value), so one writer serves the `UNNEST` upsert, the `COPY` and the comparison of two rows,
 //! without a string or a vector in between.
 
-use domain::Timestamp;
+use domain::{Timestamp, Whole};
 use serde::Serialize;
 use sqlx::Arguments;
 use sqlx::encode::{Encode, IsNull};
@@ -163,6 +163,18 @@ impl<'a> RowWriter<'a> {
     /// An `integer`.
     pub fn integer(&mut self, number: i32) {
         self.field(Kind::Integer, &number.to_be_bytes());
+    }
+
+    /// An `integer` of a number whose limits fit it, or a null.
+    pub fn whole_or_null<const MIN: u64, const MAX: u64>(
+        &mut self,
+        number: Option<Whole<MIN, MAX>>,
+    ) {
+        const { assert!(MAX <= i32::MAX as u64, "too much for an `integer`") };
+        match number {
+            Some(number) => self.integer(number.get() as i32),
+            None => self.null(),
+        }
     }
 
     /// A `boolean`.

@@ -22,7 +22,7 @@ fn acme() -> Tenant {
 }
 
 fn count(jobs: u32) -> JobCount {
-    JobCount::try_from(jobs).expect("not too many")
+    JobCount::new(jobs).expect("not too many")
 }
 
 fn say(journal: &Journal, number: u128, command: &Command, at: &str) -> Position {

@@ -17,7 +17,7 @@ fn acme() -> Tenant {
     tenant("acme")
 }
 
-fn progress(attempt: u32, percent: u8) -> Command {
+fn progress(attempt: u32, percent: u64) -> Command {
     let progress = Progress {
         percent: Some(percent.try_into().expect("a percentage")),
         message: Some(text("licking stamps")),
@@ -126,7 +126,7 @@ fn a_running_job_has_a_worker_and_its_progress() {
     assert_eq!(row.worker, Some(name("w1")));
     assert_eq!((row.started_at, row.ready_at), (Some(time("09:02")), None));
     assert_eq!(row.wait_ms, Some(60_000), "from `run_after`");
-    assert_eq!(row.progress.percent.map(u8::from), Some(50));
+    assert_eq!(row.progress.percent.map(u64::from), Some(50));
     assert_eq!(row.progress.message, Some(text("licking stamps")));
 }
 
@@ -203,7 +203,7 @@ fn an_event_that_does_not_follow_is_poison() {
     assert!(rows::<job::Model>(&twice).is_err());
 }
 
-fn limits(running_max: u32) -> Limits {
+fn limits(running_max: u64) -> Limits {
     Limits {
         running_max: Some(running_max.try_into().expect("a count")),
         ..Limits::default()

@@ -149,7 +149,7 @@ pub(crate) fn history() -> Vec<Commit> {
         journal.decide(&acme, id(number), &note, "09:12");
     }
     journal.schedule(&acme, id(30), &Schedule::Fire, "10:00");
-    let jobs = batch::JobCount::try_from(2).expect("not too many");
+    let jobs = batch::JobCount::new(2).expect("not too many");
     batch(batch::Command::Close { jobs }, "10:01");
     for number in 1..=4 {
         let error = text("no such mailbox");

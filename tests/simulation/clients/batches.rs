@@ -1,6 +1,6 @@
 //! Programs that open a batch, fill it, and say how many jobs it has.
 
-use domain::batch::{self, Batch};
+use domain::batch::{self, Batch, JobCount};
 use domain::job::{Command, Job, Spec};
 use serde_json::json;
 
@@ -42,7 +42,7 @@ pub(super) async fn fill(client: Client) {
         }
     }
     if !is_closed {
-        let jobs = count.try_into().expect("not too many");
+        let jobs = JobCount::new(count).expect("not too many");
         ask(batch::Command::Close { jobs }).await;
     }
 }

@@ -70,11 +70,11 @@ fn followed(streams: &Streams<'_>) -> Vec<(Uuid, Followed)> {
             match event {
                 Event::Opened(spec) => {
                     batch.opened += 1;
-                    batch.jobs = spec.jobs.map(|jobs| jobs.get().into());
+                    batch.jobs = spec.jobs.map(|jobs| jobs.get());
                     let follow_up = |template| batch::follow_up(id, template, Counts::default()).0;
                     batch.follow_up = spec.on_complete.map(|template| follow_up(*template));
                 }
-                Event::Closed { jobs } => batch.jobs = Some(jobs.get().into()),
+                Event::Closed { jobs } => batch.jobs = Some(jobs.get()),
                 Event::Completed { counts, .. } => batch.completed.push(counts),
             }
         }

@@ -60,7 +60,7 @@ impl Queue {
             return true;
         };
         if self.period_ends.is_none_or(|ends| ends <= now) {
-            let period = Duration::from_millis(rate.period_ms.get().into());
+            let period = Duration::from_millis(rate.period_ms.get());
             self.period_ends = Some(later(now, period));
             self.begun = 0;
         }

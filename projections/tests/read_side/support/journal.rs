@@ -299,7 +299,7 @@ pub(crate) fn hourly(more: &str) -> schedule::Spec {
 }
 
 /// So many attempts, with the same time between them.
-pub(crate) fn retry(attempts_max: u32, delay_ms: u64) -> job::Retry {
+pub(crate) fn retry(attempts_max: u64, delay_ms: u64) -> job::Retry {
     job::Retry {
         attempts_max: attempts_max.try_into().expect("a number of attempts"),
         backoff: job::Backoff::Fixed {
