@@ -1,8 +1,6 @@
 //! Looks at everything the service depends on, and says what to do about each finding.
 //!
-//! It looks and does not touch, but for the settings of streams that are there, which every start mends and
-//! this does too. It makes none: an address of another account than that of the service would get streams
-//! that nobody uses.
+//! It looks and does not touch: it makes no stream and mends none, as a start does.
 //!
 //! - `cluster`: the servers of NATS, and which of them keep the streams.
 
@@ -21,9 +19,9 @@ use infra::nats::{self, JetStreamJournal};
 use infra::postgres::PgPool;
 use serde::Serialize;
 
+use super::Endpoints;
 use super::checks::{self, chain, findings};
 use super::servers::Addresses;
-use super::{Connections, Endpoints};
 
 /// Less free space than this is a failure soon, in MiB.
 const DISK_WARN_MIB: u64 = 1_024;
@@ -251,23 +249,27 @@ async fn look_at_nats(addresses: &Addresses, findings: &mut Vec<Finding>) -> Opt
         .all(|stream| stream.verdict != Verdict::Failed);
     findings.extend(streams);
     if are_there {
-        findings.push(settings(addresses).await);
+        findings.push(settings(&client, addresses).await);
     }
     Some(client)
 }
 
-async fn settings(addresses: &Addresses) -> Finding {
+async fn settings(client: &nats::Client, addresses: &Addresses) -> Finding {
     const CHECK: &str = "streams";
-    match Connections::open(addresses).await {
-        Ok(_) => Finding::ok(
-            CHECK,
-            "settings are as they must be, or were mended now".to_owned(),
-        ),
-        Err(error) => Finding::failed(
-            CHECK,
-            format!("{error:#}"),
-            "change the setting by hand, as the message says",
-        ),
+    let feed = match nats::connect(addresses.nats_feed(), "ledgerline-doctor").await {
+        Ok(feed) => feed,
+        Err(error) => return Finding::failed(CHECK, chain(&error), "mend `--nats-feed`"),
+    };
+    match nats::streams::differences(client, &feed, addresses.replicas()).await {
+        Ok(differences) if differences.is_empty() => {
+            Finding::ok(CHECK, "settings are as they must be".to_owned())
+        }
+        Ok(differences) => {
+            let found: Vec<_> = differences.iter().map(ToString::to_string).collect();
+            let advice = "the next start mends it, or says why it cannot be changed";
+            Finding::warning(CHECK, found.join("; "), advice)
+        }
+        Err(error) => Finding::failed(CHECK, chain(&error), "look at NATS"),
     }
 }
 

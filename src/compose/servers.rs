@@ -157,6 +157,11 @@ impl Addresses {
         }
     }
 
+    /// How often the streams are kept, as far as that was told.
+    pub(super) fn replicas(&self) -> Option<usize> {
+        self.replicas
+    }
+
     /// Where the database is.
     pub(super) fn database(&self) -> &str {
         &self.database

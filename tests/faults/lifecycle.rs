@@ -162,6 +162,32 @@ async fn the_doctor_finds_nothing_wrong_with_a_healthy_one_and_something_with_no
     Ok(())
 }
 
+#[tokio::test]
+async fn the_doctor_tells_a_changed_setting_and_leaves_it_to_the_next_start() -> TestResult {
+    let up = Up::start("doctor-settings")?;
+    let client = nats::connect(&up.endpoints.nats).await?;
+    let settings = async || -> TestResult<Value> {
+        let answer = client
+            .request("$JS.API.STREAM.INFO.SEALS", "".into())
+            .await?;
+        let info: Value = serde_json::from_slice(&answer.payload)?;
+        Ok(info["config"].clone())
+    };
+    let mut changed = settings().await?;
+    changed["allow_direct"] = json!(false);
+    let update = serde_json::to_vec(&changed)?;
+    let answer = client.request("$JS.API.STREAM.UPDATE.SEALS", update.into());
+    anyhow::ensure!(!text(&answer.await?.payload).contains("error"));
+
+    let examined = up.run(&["doctor"])?;
+    let said = text(&examined.stdout);
+    assert_eq!(examined.status.code(), Some(0), "{said}");
+    let told = "stream `SEALS` has `allow_direct` = `false`, and must have `allow_direct` = `true`";
+    assert!(said.contains(told), "{said}");
+    assert_eq!(settings().await?["allow_direct"], false, "it only looks");
+    Ok(())
+}
+
 /// Both took the account of the journal for that of the feed, where only one was named, and left an empty
 /// `FEED` in it.
 #[tokio::test]

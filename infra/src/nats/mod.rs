@@ -4,7 +4,7 @@
 //! - [`cut_off`]: how it leaves a server that is cut off from the others.
 //! - [`server`]: whether the server is one to trust a journal to.
 //! - [`quorum`]: who keeps a stream, and whether it takes messages.
-//! - [`settings`]: the streams' settings, checked and mended at start.
+//! - [`settings`]: the streams' settings, checked and mended at start; [`streams`]: those of all of them.
 //! - [`journal`]: `journal.<tenant>.<category>.<id>`, one message a commit.
 //! - [`raw`]: the journal as it is stored, for seals and verification.
 //! - [`refill`]: an empty journal is filled from a backup.
@@ -35,6 +35,7 @@ pub mod server;
 pub mod settings;
 pub mod snapshots;
 mod source;
+pub mod streams;
 mod subjects;
 
 pub use api::ApiError;

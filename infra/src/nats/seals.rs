@@ -42,9 +42,7 @@ impl JetStreamSeals {
     /// # Errors
     /// When the stream cannot be made what it must be.
     pub async fn open(client: Client, replicas: Option<usize>) -> Result<Self, SettingsError> {
-        let own = json!({"deny_delete": true, "deny_purge": true});
-        let wanted = Stream::new(STREAM, PREFIX, replicas, own);
-        wanted.ensure(&client).await?;
+        wanted(replicas).ensure(&client).await?;
         Ok(Self::of(client))
     }
 
@@ -96,6 +94,11 @@ impl JetStreamSeals {
             Err(error) => Err(error),
         }
     }
+}
+
+pub(super) fn wanted(replicas: Option<usize>) -> Stream {
+    let own = json!({"deny_delete": true, "deny_purge": true});
+    Stream::new(STREAM, PREFIX, replicas, own)
 }
 
 impl Seals for JetStreamSeals {

@@ -3,6 +3,8 @@
 //! Settings that this program has no opinion on (placement, description, compression, metadata) stay
 //! as the operator made them.
 
+use std::fmt;
+
 use async_nats::Client;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -22,18 +24,25 @@ pub enum SettingsError {
         source: ApiError,
     },
     /// A setting differs and cannot be changed on a stream that exists.
-    #[error("stream `{stream}` has {found}, and it cannot be changed to {wanted}")]
+    #[error("{difference}, and it cannot be changed")]
     Setting {
-        /// Which stream.
-        stream: String,
-        /// The settings as they are.
-        found: String,
-        /// The settings as they must be.
-        wanted: String,
+        /// Which, and how.
+        difference: Difference,
         /// What JetStream said.
         #[source]
         source: ApiError,
     },
+}
+
+/// Settings that differ on a stream that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// Which stream.
+    pub stream: String,
+    /// The settings as they are.
+    pub found: String,
+    /// The settings as they must be.
+    pub wanted: String,
 }
 
 /// A stream as it must be.
@@ -121,38 +130,49 @@ impl Stream {
         Ok(())
     }
 
-    async fn mend(&self, client: &Client, found: Map<String, Value>) -> Result<(), SettingsError> {
+    /// How the one that is there differs, for one who looks and does not touch.
+    pub(super) async fn look(&self, client: &Client) -> Result<Option<Difference>, SettingsError> {
+        let path = format!("STREAM.INFO.{}", self.name);
+        let info = api::ask::<Info>(client, &path, None).await;
+        let info = info.map_err(|source| self.api_error(source))?;
+        Ok(self.difference(&info.config))
+    }
+
+    fn differing<'a>(&'a self, found: &Map<String, Value>) -> Vec<(&'a String, &'a Value)> {
         let differs = |(name, wanted): &(&String, &Value)| {
             *or_default(found.get(*name)) != *or_default(Some(wanted))
         };
-        let wanted: Vec<_> = self.settings.iter().filter(differs).collect();
-        if wanted.is_empty() {
+        self.settings.iter().filter(differs).collect()
+    }
+
+    fn difference(&self, found: &Map<String, Value>) -> Option<Difference> {
+        let wanted = self.differing(found);
+        let as_it_is = |name: &String| found.get(name).unwrap_or(&Value::Null);
+        (!wanted.is_empty()).then(|| Difference {
+            stream: self.name.clone(),
+            found: list(wanted.iter().map(|(name, _)| (*name, as_it_is(name)))),
+            wanted: list(wanted.iter().copied()),
+        })
+    }
+
+    async fn mend(&self, client: &Client, found: Map<String, Value>) -> Result<(), SettingsError> {
+        let Some(difference) = self.difference(&found) else {
             return Ok(());
-        }
-        let names = || wanted.iter().map(|(name, _)| name.as_str());
-        let found_list = list(names().map(|name| (name, found.get(name).unwrap_or(&Value::Null))));
-        let wanted_list = list(names().map(|name| (name, &self.settings[name])));
+        };
         let mut config = found.clone();
-        for (name, value) in &wanted {
-            config.insert((*name).clone(), (*value).clone());
+        for (name, value) in self.differing(&found) {
+            config.insert(name.clone(), value.clone());
         }
         let path = format!("STREAM.UPDATE.{}", self.name);
         match api::ask::<Info>(client, &path, Some(&config.into())).await {
             Ok(_) => {
-                tracing::warn!(
-                    stream = self.name,
-                    found = found_list,
-                    wanted = wanted_list,
-                    "mended stream"
-                );
+                let Difference { found, wanted, .. } = difference;
+                tracing::warn!(stream = self.name, found, wanted, "mended stream");
                 Ok(())
             }
-            Err(source @ ApiError::Refused { .. }) => Err(SettingsError::Setting {
-                stream: self.name.clone(),
-                found: found_list,
-                wanted: wanted_list,
-                source,
-            }),
+            Err(source @ ApiError::Refused { .. }) => {
+                Err(SettingsError::Setting { difference, source })
+            }
             Err(source) => Err(self.api_error(source)),
         }
     }
@@ -165,6 +185,17 @@ impl Stream {
     }
 }
 
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            stream,
+            found,
+            wanted,
+        } = self;
+        write!(f, "stream `{stream}` has {found}, and must have {wanted}")
+    }
+}
+
 /// The server leaves out what is off, zero or empty.
 fn or_default(value: Option<&Value>) -> &Value {
     match value {
@@ -174,7 +205,7 @@ fn or_default(value: Option<&Value>) -> &Value {
     }
 }
 
-fn list<'a>(settings: impl Iterator<Item = (&'a str, &'a Value)>) -> String {
+fn list<'a>(settings: impl Iterator<Item = (&'a String, &'a Value)>) -> String {
     let settings = settings.map(|(name, value)| format!("`{name}` = `{value}`"));
     settings.collect::<Vec<_>>().join(", ")
 }

@@ -21,12 +21,13 @@ const POSITION: HeaderName = HeaderName::from_static("Ledgerline-Position");
 const VERSION: HeaderName = HeaderName::from_static("Ledgerline-Version");
 const CHAIN: HeaderName = HeaderName::from_static("Ledgerline-Chain");
 
+const STREAM: &str = "SNAPSHOTS";
+const PREFIX: &str = "snapshot";
+
 /// The stream of snapshots.
 #[derive(Debug, Clone)]
 pub struct JetStreamSnapshots {
     client: Client,
-    stream: String,
-    prefix: String,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -39,22 +40,13 @@ impl JetStreamSnapshots {
     /// # Errors
     /// When the stream cannot be made what it must be.
     pub async fn open(client: Client, replicas: Option<usize>) -> Result<Self, SettingsError> {
-        let (stream, prefix) = ("SNAPSHOTS".to_owned(), "snapshot".to_owned());
-        let settings = json!({"max_msgs_per_subject": 1, "discard": "old", "duplicate_window": 1_000_000_000_u64});
-        // A snapshot that is lost costs time only, so nothing waits for the disk.
-        let wishes = json!({"persist_mode": "async"});
-        let wanted = Stream::new(&stream, &prefix, replicas, settings).wish(wishes);
-        wanted.ensure(&client).await?;
-        Ok(Self {
-            client,
-            stream,
-            prefix,
-        })
+        wanted(replicas).ensure(&client).await?;
+        Ok(Self { client })
     }
 
     async fn load_last(&self, stream: &StreamId) -> Result<Option<Snapshot>, BoxError> {
-        let subject = subjects::of_stream(&self.prefix, stream);
-        let Some(stored) = direct::last(&self.client, &self.stream, &subject).await? else {
+        let subject = subjects::of_stream(PREFIX, stream);
+        let Some(stored) = direct::last(&self.client, STREAM, &subject).await? else {
             return Ok(None);
         };
         let headers = stored.message.headers.unwrap_or_default();
@@ -74,7 +66,7 @@ impl JetStreamSnapshots {
         headers.insert(POSITION, snapshot.position.to_string());
         headers.insert(VERSION, snapshot.version.to_string());
         headers.insert(CHAIN, snapshot.chain.to_string());
-        let subject = subjects::of_stream(&self.prefix, &snapshot.stream);
+        let subject = subjects::of_stream(PREFIX, &snapshot.stream);
         let request = Request::new()
             .headers(headers)
             .payload(snapshot.state)
@@ -90,6 +82,13 @@ impl JetStreamSnapshots {
             .into()),
         }
     }
+}
+
+pub(super) fn wanted(replicas: Option<usize>) -> Stream {
+    let own =
+        json!({"max_msgs_per_subject": 1, "discard": "old", "duplicate_window": 1_000_000_000_u64});
+    // A snapshot that is lost costs time only, so nothing waits for the disk.
+    Stream::new(STREAM, PREFIX, replicas, own).wish(json!({"persist_mode": "async"}))
 }
 
 impl Snapshots for JetStreamSnapshots {

@@ -236,7 +236,7 @@ fn unavailable(cause: impl Into<BoxError>) -> PublishError {
     PublishError::Unavailable(cause.into())
 }
 
-fn wanted(settings: &Settings) -> Stream {
+pub(super) fn wanted(settings: &Settings) -> Stream {
     let own = json!({"duplicate_window": DUPLICATE_WINDOW.as_nanos() as u64});
     // Whatever a power cut takes is filled again from the journal, so nothing waits for the disk.
     Stream::new(&settings.stream, &settings.prefix, settings.replicas, own)

@@ -94,7 +94,7 @@ impl JetStreamJournal {
     }
 }
 
-fn wanted(settings: &Settings) -> Stream {
+pub(super) fn wanted(settings: &Settings) -> Stream {
     let own = json!({
         "deny_delete": true,
         "deny_purge": true,
