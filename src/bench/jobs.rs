@@ -21,8 +21,9 @@ use tokio::task::JoinSet;
 use super::commands::raw_appends_a_second;
 use super::http::{Answer, Connection, Rendered, Target};
 use super::load::BATCH_COMMANDS_MAX;
+use super::processes::Cpu;
 use super::program::Positions;
-use super::statistics::{milliseconds, percentile};
+use super::statistics::{median, milliseconds, percentile};
 use super::{Bench, Figure, Measured};
 
 /// Workers, and as many clients that enqueue.
@@ -76,6 +77,10 @@ struct Done {
     waits_ms: Vec<f64>,
 }
 
+/// Time on the processors, a round each; none of a program that somebody else runs.
+#[derive(Default)]
+struct Costs(Vec<Cpu>);
+
 /// Each job with three requests of its own.
 pub(super) async fn one_by_one(bench: &Bench<'_>) -> anyhow::Result<Figure> {
     bench.progress.step("jobs one by one: warm-up");
@@ -114,19 +119,32 @@ pub(super) async fn in_batches(bench: &Bench<'_>) -> anyhow::Result<Figure> {
     let jobs = bench.scale.jobs_batched;
     round(bench, jobs / 4, CLAIM_JOBS).await?;
     let (mut values, mut ceilings) = (Vec::new(), Vec::new());
+    let (mut of_commits, mut of_jobs) = (Costs::default(), Costs::default());
     for number in 1..=bench.scale.rounds {
         let rounds = bench.scale.rounds;
         bench
             .progress
             .step(&format!("jobs in batches: round {number} of {rounds}"));
+        Positions::settled(&bench.target).await?;
+        let before = bench.program.cpu();
         ceilings.push(raw_group_appends_a_second(bench).await?);
+        let between = bench.program.cpu();
         values.push(round(bench, jobs, CLAIM_JOBS).await?.per_second);
+        // What follows from the jobs counts as well.
+        Positions::settled(&bench.target).await?;
+        let after = bench.program.cpu();
+        of_commits.add(before, between, GROUP * GROUPS);
+        of_jobs.add(between, after, jobs);
     }
     let measured = Measured {
         name: "jobs_batched",
         unit: "jobs/s",
         floor: 0.2,
-        note: format!("ceiling: raw appends in atomic batches of {GROUP}; a job is three commits"),
+        note: format!(
+            "ceiling: raw appends in atomic batches of {GROUP}; a job is three commits{}{}",
+            of_jobs.told("a job"),
+            of_commits.told("a raw append"),
+        ),
     };
     Ok(measured.rate(&values, &ceilings))
 }
@@ -308,6 +326,32 @@ impl Round {
         waits_ms
             .unwrap_or_else(PoisonError::into_inner)
             .extend(waits);
+    }
+}
+
+impl Costs {
+    fn add(&mut self, before: Option<Cpu>, after: Option<Cpu>, count: usize) {
+        let spent = before.zip(after);
+        self.0
+            .extend(spent.map(|(before, after)| after.each(before, count)));
+    }
+
+    /// The median of each, in microseconds.
+    fn told(&self, of_what: &str) -> String {
+        if self.0.is_empty() {
+            return String::new();
+        }
+        let microseconds = |part: fn(&Cpu) -> f64| {
+            let values: Vec<_> = self.0.iter().map(part).collect();
+            median(&values) * 1e6
+        };
+        format!(
+            "; processor time of {of_what}: program {:.0} µs, nats-server {:.0} µs, Postgres {:.0} µs, load {:.0} µs",
+            microseconds(|cpu| cpu.program),
+            microseconds(|cpu| cpu.nats_server),
+            microseconds(|cpu| cpu.postgres),
+            microseconds(|cpu| cpu.load),
+        )
     }
 }
 

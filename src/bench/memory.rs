@@ -4,9 +4,7 @@ use std::fs;
 
 use anyhow::Context as _;
 
-/// Names of the processes of the servers.
-const NATS_SERVER: &str = "nats-server";
-const POSTGRES: &str = "postgres";
+use super::processes::{Server, servers_of};
 
 /// What one process has.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -59,38 +57,20 @@ impl OfServers {
     pub(super) fn below(program: u32) -> Self {
         let mut servers = Self::default();
         let mut buffers_bytes = 0;
-        for pid in descendants(program) {
-            // A process may have ended since it was found.
-            let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        for (pid, server) in servers_of(program) {
+            // It may have ended since it was found.
             let memory = Memory::of(pid).unwrap_or_default();
-            match name.trim() {
-                NATS_SERVER => servers.nats_server_bytes += memory.resident_bytes,
-                POSTGRES => {
+            match server {
+                Server::NatsServer => servers.nats_server_bytes += memory.resident_bytes,
+                Server::Postgres => {
                     servers.postgres_bytes += memory.own_bytes;
                     buffers_bytes = memory.shared_bytes.max(buffers_bytes);
                 }
-                _ => {}
             }
         }
         servers.postgres_bytes += buffers_bytes;
         servers
     }
-}
-
-/// Every process that this one has started, and that those have started.
-fn descendants(pid: u32) -> Vec<u32> {
-    let mut found = vec![pid];
-    let mut next = 0;
-    while let Some(parent) = found.get(next) {
-        let threads = fs::read_dir(format!("/proc/{parent}/task"));
-        for thread in threads.into_iter().flatten().flatten() {
-            let children = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
-            let children = children.split_whitespace();
-            found.extend(children.filter_map(|child| child.parse::<u32>().ok()));
-        }
-        next += 1;
-    }
-    found.split_off(1)
 }
 
 #[cfg(test)]

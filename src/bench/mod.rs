@@ -24,6 +24,7 @@ mod jobs;
 mod load;
 mod memory;
 pub mod origin;
+mod processes;
 mod program;
 mod projection;
 mod rebuild;

@@ -14,6 +14,7 @@ use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
 
 use super::http::Target;
+use super::processes::Cpu;
 
 /// How long the program may take to serve: two servers are set up first.
 const START_MAX: Duration = Duration::from_secs(120);
@@ -120,6 +121,11 @@ impl Program {
         let own = self.own.as_ref();
         let pid = own.and_then(|own| own.child.id());
         pid.context("memory is that of a program started here, not of a running one")
+    }
+
+    /// The time that it, its servers and this process had on the processors; none of one that somebody else runs.
+    pub(super) fn cpu(&self) -> Option<Cpu> {
+        self.pid().and_then(Cpu::of).ok()
     }
 
     /// The end of its log.
