@@ -11,8 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::jobs::template::BackoffBody;
-use crate::jobs::views::PriorityView;
+use crate::jobs::template::{BackoffBody, PriorityView};
 
 /// A batch of jobs.
 #[derive(Debug, Serialize, ToSchema)]

@@ -11,8 +11,8 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::template::{BackoffBody, TemplateBody, any_json, json};
-use super::views::{ParentKindView, PriorityView};
+use super::template::{BackoffBody, PriorityView, TemplateBody, any_json, json};
+use super::views::ParentKindView;
 use crate::command::body::body;
 use crate::command::{Body, By, Common};
 use crate::fields::{Fields, whole, whole_required};

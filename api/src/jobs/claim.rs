@@ -24,8 +24,9 @@ use utoipa::ToSchema;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
+use super::template::PriorityView;
 use super::template::capabilities;
-use super::views::{ParentView, PriorityView};
+use super::views::ParentView;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::body::read_json;

@@ -11,7 +11,6 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType};
 
-use super::views::PriorityView;
 use crate::fields::{Fields, whole, whole_required};
 use crate::labels::{labels, labels_schema};
 use crate::texts::{LineText, NameText, TokenText};
@@ -90,6 +89,21 @@ pub(crate) struct BackoffBody {
     /// Whether jobs that failed together come back apart; only where it is exponential.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) jitter: Option<bool>,
+}
+
+/// What comes first within a queue.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(title = "Priority")]
+pub(crate) enum PriorityView {
+    /// Before everything else.
+    Critical,
+    /// Before what is normal.
+    High,
+    /// What nothing was said of.
+    Normal,
+    /// When nothing else waits, and now and then all the same.
+    Low,
 }
 
 impl TemplateBody {

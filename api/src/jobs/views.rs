@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::template::{BackoffBody, PriorityView};
+
 /// A job.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(title = "Job")]
@@ -55,7 +57,7 @@ pub(crate) struct JobView {
     /// After how many failed attempts it is dead.
     pub(crate) attempts_max: u64,
     /// How long it waits after a failure.
-    #[schema(value_type = super::template::BackoffBody)]
+    #[schema(value_type = BackoffBody)]
     pub(crate) backoff: domain::job::Backoff,
     /// What it shares its turn with.
     #[schema(required)]
@@ -97,21 +99,6 @@ pub(crate) struct JobView {
     pub(crate) version: u64,
     /// Where its last commit stands.
     pub(crate) position: u64,
-}
-
-/// What comes first within a queue.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[schema(title = "Priority")]
-pub(crate) enum PriorityView {
-    /// Before everything else.
-    Critical,
-    /// Before what is normal.
-    High,
-    /// What nothing was said of.
-    Normal,
-    /// When nothing else waits, and now and then all the same.
-    Low,
 }
 
 /// The states of a job.

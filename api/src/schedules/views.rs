@@ -14,8 +14,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::recurrence::{BusinessDaysBody, CatchUpBody, RecurrenceBody};
-use crate::jobs::template::BackoffBody;
-use crate::jobs::views::PriorityView;
+use crate::jobs::template::{BackoffBody, PriorityView};
 
 /// A schedule.
 #[derive(Debug, Serialize, ToSchema)]

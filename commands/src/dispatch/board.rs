@@ -18,16 +18,13 @@ use domain::{Aggregate as _, Tenant, Timestamp, Token};
 use uuid::Uuid;
 
 use self::limits::Queue;
-use super::ready::Key;
+use super::ready::{JobKey, Key};
 use super::{Claim, Depth, LEASE_DEFAULT};
 use crate::clock::later;
 
 /// How many bytes of specs are kept in memory; what is behind that is read from the journal when it is
 /// handed out.
 const SPEC_BYTES_MAX: usize = 64 * 1024 * 1024;
-
-/// A job of a tenant.
-pub type JobKey = (Tenant, Uuid);
 
 /// A queue of a tenant.
 type QueueKey = (Tenant, Token);

@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use self::office::{Dispatcher, FromTheStart, Loaded, OpenJob, OpenJobs};
+pub use self::ready::JobKey;
 
 /// How many jobs one claim may take.
 pub const CLAIM_JOBS_MAX: usize = 1_000;

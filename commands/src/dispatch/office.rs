@@ -19,7 +19,8 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use self::term::Term;
-use super::board::{JobKey, WaitingJob};
+use super::board::WaitingJob;
+use super::ready::JobKey;
 use super::{Beat, Claim, Depth, Dispatch, DispatchError, HandedOut};
 use crate::journal::BoxError;
 use crate::office::Office;

@@ -6,10 +6,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use domain::Name;
 use domain::job::{Capabilities, Priority};
-
-use super::board::JobKey;
+use domain::{Name, Tenant};
+use uuid::Uuid;
 
 /// Which turn goes from the lowest priority up.
 const BOTTOM_UP_EVERY: u64 = 8;
@@ -17,6 +16,9 @@ const BOTTOM_UP_EVERY: u64 = 8;
 /// How many jobs of a key are looked at for one that the worker can do. What stands behind is found
 /// when those in front are gone.
 const LOOKED_AT_MAX: usize = 100;
+
+/// A job of a tenant.
+pub type JobKey = (Tenant, Uuid);
 
 /// What a job shares its turn with; jobs without a key share one.
 pub(super) type Key = Option<Name>;

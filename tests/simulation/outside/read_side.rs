@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use commands::dispatch::board::{JobKey, WaitingJob};
+use commands::dispatch::JobKey;
+use commands::dispatch::board::WaitingJob;
 use commands::dispatch::{self, OpenJob, OpenJobs};
 use commands::journal::BoxError;
 use commands::reactions::batches::{CountJobs, Counted};

@@ -7,10 +7,9 @@ use domain::Timestamp;
 use domain::job;
 use domain::queue::{Queue as Control, Rate};
 
-use super::JobKey;
 use crate::clock::later;
 use crate::dispatch::Depth;
-use crate::dispatch::ready::{Key, Ready};
+use crate::dispatch::ready::{JobKey, Key, Ready};
 
 /// What one queue has, and how it may be handed out.
 #[derive(Debug, Default)]

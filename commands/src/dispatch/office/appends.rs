@@ -11,7 +11,8 @@ use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 use super::{Answer, Parts};
-use crate::dispatch::board::{JobKey, Offer, Overdue};
+use crate::dispatch::board::{Offer, Overdue};
+use crate::dispatch::ready::JobKey;
 use crate::dispatch::{CLAIM_BYTES_MAX, CLAIM_JOBS_MAX, Claim, HandedOut};
 use crate::{Clock, Failure, Handler, Journal, ReadError, Request};
 

@@ -18,7 +18,8 @@ use uuid::Uuid;
 use super::appends::{Appends, Outcome};
 use super::{Answer, Ask, Ended, OpenJob, Parts};
 use crate::clock::instant_of;
-use crate::dispatch::board::{Board, JobKey, WaitingJob};
+use crate::dispatch::board::{Board, WaitingJob};
+use crate::dispatch::ready::JobKey;
 use crate::dispatch::{Beat, CLAIM_WAIT_MAX, Claim, DispatchError, HandedOut};
 
 /// How many entries of the journal are taken before anybody else is looked at.
