@@ -11,7 +11,7 @@ use domain::batch::{self, Counts, JobCount};
 use domain::{EventPosition, Position, StreamId};
 use futures_util::future::{BoxFuture, FutureExt as _};
 
-use super::effects::{NotNow, ask};
+use super::command::{NotNow, ask};
 use super::{Effect, Parts, Reaction};
 use crate::journal::BoxError;
 

@@ -3,6 +3,7 @@
 //! - [`react`]: from a fact to its effects; pure, one place for all of them.
 //! - [`batches`]: when it is looked whether a batch is over.
 //! - [`effects`]: carries an effect out, as commands through the handlers.
+//! - [`command`]: a command of the reactor, and what becomes of it.
 //! - [`timetable`]: which schedule has its next time when; pure.
 //! - [`term`]: the task that follows the journal, lets effects follow and fires what is due.
 //!
@@ -16,6 +17,7 @@
 //! second copy in a stream would have to be reconciled with the journal after every crash (ADR 7).
 
 pub mod batches;
+mod command;
 pub mod effects;
 mod react;
 mod term;

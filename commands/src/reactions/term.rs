@@ -16,7 +16,8 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
 use super::batches::{Known, Looked};
-use super::effects::{self, NotNow};
+use super::command::NotNow;
+use super::effects;
 use super::timetable::Timetable;
 use super::{Ended, Parts, Reaction, react};
 use crate::clock::{instant_of, later};
