@@ -6,18 +6,19 @@ use crate::load::{Load, check};
 use crate::support::{Dice, TestResult, Up, asked, say};
 use crate::times::EverySecond;
 
-/// Each is a gap that a crash may come into.
-const POINTS: [&str; 5] = [
+/// Each is a gap that a crash may come into, and it dies within so many times that it comes there.
+const POINTS: [(&str, u64); 5] = [
     // The commit stands in the journal, and its writer has no answer.
-    "command-appended",
-    // What follows from facts is done, and the checkpoint does not say so.
-    "effects-done",
+    ("command-appended", 60),
+    // What follows from facts is done, and the checkpoint does not say so. The schedules are due together, and
+    // what follows is done together: it comes there about once a second.
+    ("effects-done", 10),
     // The feed has the events, and the pump has not noted it.
-    "events-published",
+    ("events-published", 60),
     // Rows are folded in memory, and not written.
-    "rows-folded",
+    ("rows-folded", 60),
     // Rows and checkpoint are written, and the runner has not noted it.
-    "rows-written",
+    ("rows-written", 60),
 ];
 
 /// How often it dies at each; `LEDGERLINE_POINT_KILLS` asks for more.
@@ -25,9 +26,6 @@ const KILLS: usize = 2;
 
 const CLIENTS: usize = 4;
 const SCHEDULES: usize = 5;
-
-/// It dies within so many times that it comes to the point.
-const PASSES_MAX: u64 = 60;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_dies_at_each_named_point_and_loses_doubles_and_invents_nothing() -> TestResult {
@@ -40,8 +38,8 @@ async fn it_dies_at_each_named_point_and_loses_doubles_and_invents_nothing() -> 
     let schedules = EverySecond::create(&api, &load.recorder, SCHEDULES).await?;
     let clients = Clients::start(&load, &api, CLIENTS, &mut dice);
     for _ in 0..kills {
-        for point in POINTS {
-            let passes = 1 + dice.below(PASSES_MAX);
+        for (point, passes_max) in POINTS {
+            let passes = 1 + dice.below(passes_max);
             let folder = up.kill()?;
             let points = format!("{point}={passes}*off->return");
             Up::dies_at(&folder, &listen, &points)?;
