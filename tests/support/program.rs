@@ -187,7 +187,11 @@ impl Up {
         }
         let signal = ended.and_then(|status| status.signal());
         let aborted = Some(Signal::ABORT.as_raw());
-        anyhow::ensure!(signal == aborted, "it did not die at `{points}`: {ended:?}");
+        anyhow::ensure!(
+            signal == aborted,
+            "it did not die at `{points}`: {ended:?}; its log ends:\n{}",
+            last_words(folder)
+        );
         Ok(())
     }
 
@@ -323,6 +327,14 @@ pub(crate) fn up_command(program: &OsStr, folder: &Folder, listen: &str) -> Test
         .stdout(Stdio::null())
         .stderr(log);
     Ok(command)
+}
+
+/// The end of what a program on `folder` has logged.
+fn last_words(folder: &Folder) -> String {
+    const LINES: usize = 40;
+    let log = fs::read_to_string(folder.path().join("up.log")).unwrap_or_default();
+    let lines: Vec<_> = log.lines().collect();
+    lines[lines.len().saturating_sub(LINES)..].join("\n")
 }
 
 pub(crate) fn log_file(folder: &Folder, name: &str) -> TestResult<File> {
