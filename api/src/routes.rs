@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use axum::extract::{Request, State};
+use axum::http::{HeaderMap, Uri};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use commands::dispatch::CLAIM_WAIT_MAX;
@@ -244,7 +245,7 @@ async fn authorise(
     let Access::Roles(roles) = row.access else {
         return marked(next.run(request).await, row, None);
     };
-    let caller = match caller(&app, row, &request) {
+    let caller = match caller(&app, row, request.uri(), request.headers()).await {
         Ok(caller) => caller,
         Err(error) => return marked(error.into_response(), row, None),
     };
@@ -267,16 +268,19 @@ async fn authorise(
 }
 
 /// Who it is: what the token says, or the ticket where one is taken.
-fn caller(app: &App, row: &Route, request: &Request) -> Result<Caller, ApiError> {
+async fn caller(
+    app: &App,
+    row: &Route,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Result<Caller, ApiError> {
     if row.is_watched() {
-        app.allowed_origins.check(request.headers())?;
-        if let Some(ticket) = ticket_in(request.uri()) {
-            return Ok(app
-                .tickets
-                .redeem(&app.verifier, &ticket, request.uri().path())?);
+        app.allowed_origins.check(headers)?;
+        if let Some(ticket) = ticket_in(uri) {
+            return app.tickets.redeem(&app.verifier, &ticket, uri.path()).await;
         }
     }
-    let token = bearer(request.headers())?;
+    let token = bearer(headers)?;
     Ok(app.verifier.verify(token)?)
 }
 

@@ -9,6 +9,7 @@
 //! - [`reactions`]: what follows from a fact without anybody asking, and what is due.
 //! - [`receipts`]: what a command that was seen before was answered.
 //! - [`snapshots`]: states of long streams.
+//! - [`tickets`]: what stands for a token once.
 //! - [`seal`]: signed statements about the journal, by which a change of it is found.
 //! - [`feed`]: the public events, one a message, filled from the journal.
 
@@ -25,6 +26,7 @@ pub mod receipts;
 pub mod request;
 pub mod seal;
 pub mod snapshots;
+pub mod tickets;
 
 pub use clock::Clock;
 pub use feed::{Feed, FeedEvent};

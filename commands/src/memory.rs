@@ -6,6 +6,7 @@
 mod feed;
 mod journal;
 mod seals;
+mod tickets;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,6 +17,7 @@ use futures_util::future::{BoxFuture, FutureExt, ready};
 pub use feed::MemoryFeed;
 pub use journal::{Fault, MemoryJournal};
 pub use seals::MemorySeals;
+pub use tickets::MemoryTickets;
 
 use crate::journal::BoxError;
 use crate::{Known, Lookup, Receipts, Snapshot, Snapshots};

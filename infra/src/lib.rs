@@ -17,6 +17,7 @@ pub mod reactions;
 pub mod receipts;
 pub mod seals;
 pub mod telemetry;
+pub mod tickets;
 pub mod worker;
 
 pub use clock::SystemClock;

@@ -23,6 +23,7 @@ use infra::nats::dispatch::Forwarding;
 use infra::office::PostgresOffice;
 use infra::reactions::{PostgresCheckpoint, ReadSideCounts, ReadSideSchedules};
 use infra::receipts::ReadSideReceipts;
+use infra::tickets::PostgresTickets;
 use infra::worker;
 use projections::live::Projector;
 use projections::{ReadSide, Reader};
@@ -192,6 +193,7 @@ impl Running {
         let counting = infra::telemetry::count_metrics(metrics.clone(), self.stop_roles.clone());
         self.roles.spawn(counting);
         let shutdown = self.stop_serving.clone();
+        let tickets = Arc::new(PostgresTickets(connections.pool.clone()));
         let replays = connections.replays.clone();
         let app = App::new(Parts {
             assignments: writing.handler(),
@@ -207,7 +209,7 @@ impl Running {
                 reader: Reader::new(connections.pool.clone()),
                 side: side.clone(),
             },
-            tickets: Tickets::new(infra::keys::fresh_secret()?, clock.clone()),
+            tickets: Tickets::new(infra::keys::fresh_secret()?, tickets, clock.clone()),
             allowed_origins: AllowedOrigins::new(&service.allowed_origins)
                 .context("read `--allowed-origins`")?,
             clock: clock.clone(),

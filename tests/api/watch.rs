@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::jobs::{act, claim_one, enqueue};
 use crate::support::http::Answer;
+use crate::support::serve::Serve;
 use crate::support::socket::Socket;
 use crate::support::sse::Events;
 use crate::support::{Api, TestResult, Up, fresh_id, fresh_tenant, until};
@@ -298,6 +299,27 @@ async fn a_ticket_opens_one_stream_once_and_stands_in_no_log() -> TestResult {
         "the requests are in the log"
     );
     assert!(!log.contains(ticket) && !log.contains("ticket="));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_ticket_that_one_process_gave_is_taken_by_another_and_then_by_none() -> TestResult {
+    let up = Up::shared();
+    let other = Serve::beside(up, "tickets", "api")?;
+    let api = up.api(&fresh_tenant(), "viewer")?;
+    let path = "/v1/queues/mail/watch";
+    let given = api.post("/v1/tickets", &json!({"path": path})).await?;
+    let given = given.is(201).json()?;
+    let with = format!(
+        "{path}?ticket={}",
+        given["ticket"].as_str().context("a ticket")?
+    );
+    Socket::open(&other.base, &with, &[])
+        .await?
+        .map_err(anyhow::Error::msg)?;
+    for base in [&up.endpoints.http, &other.base] {
+        assert_eq!(Socket::open(base, &with, &[]).await?.err(), Some(401));
+    }
     Ok(())
 }
 

@@ -19,6 +19,7 @@ use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use domain::{Name, Tenant};
+use serde::{Deserialize, Serialize};
 
 pub use self::keys::{KeyError, Keys, SigningKey};
 pub use self::origins::{AllowedOrigins, InvalidOrigin};
@@ -30,9 +31,11 @@ use crate::problem::ApiError;
 const ON_BEHALF: Roles = Roles::of(&[Role::Admin, Role::Operator]);
 
 /// Whoever sent the request, as the token says.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(from = "Inner", into = "Inner")]
 pub struct Caller(Arc<Inner>);
 
+#[derive(Clone, Serialize, Deserialize)]
 struct Inner {
     kid: Box<str>,
     principal: Name,
@@ -83,6 +86,18 @@ impl Caller {
     #[must_use]
     pub fn may_act_on_behalf(&self) -> bool {
         self.0.roles.meets(ON_BEHALF)
+    }
+}
+
+impl From<Inner> for Caller {
+    fn from(inner: Inner) -> Self {
+        Self(Arc::new(inner))
+    }
+}
+
+impl From<Caller> for Inner {
+    fn from(caller: Caller) -> Self {
+        Arc::unwrap_or_clone(caller.0)
     }
 }
 

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 /// What a caller may do. Which route takes which role stands in [`crate::routes::ROUTES`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
@@ -24,7 +26,8 @@ pub enum Role {
 pub struct UnknownRole;
 
 /// A set of roles.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<String>", into = "Vec<String>")]
 pub struct Roles(u8);
 
 impl Role {
@@ -91,6 +94,20 @@ impl Roles {
 impl FromIterator<Role> for Roles {
     fn from_iter<I: IntoIterator<Item = Role>>(roles: I) -> Self {
         Self(roles.into_iter().fold(0, |bits, role| bits | role.bit()))
+    }
+}
+
+impl TryFrom<Vec<String>> for Roles {
+    type Error = UnknownRole;
+
+    fn try_from(names: Vec<String>) -> Result<Self, UnknownRole> {
+        names.iter().map(|name| name.parse::<Role>()).collect()
+    }
+}
+
+impl From<Roles> for Vec<String> {
+    fn from(roles: Roles) -> Self {
+        roles.iter().map(|role| role.to_string()).collect()
     }
 }
 

@@ -21,7 +21,9 @@ use ::commands::dispatch::office::{self, FromTheStart};
 use ::commands::feed::FeedEvent;
 use ::commands::feed::replay::ReplaySink;
 use ::commands::journal::BoxError;
-use ::commands::memory::{MemoryFeed, MemoryJournal, MemoryReceipts, MemorySnapshots};
+use ::commands::memory::{
+    MemoryFeed, MemoryJournal, MemoryReceipts, MemorySnapshots, MemoryTickets,
+};
 use ::commands::office::{Office, OnlyOne};
 use ::commands::{Clock, Handler};
 use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
@@ -203,7 +205,11 @@ impl Service {
             },
             clock: Arc::clone(&clock) as _,
             verifier,
-            tickets: Tickets::new([7; 32], Arc::clone(&clock) as _),
+            tickets: Tickets::new(
+                [7; 32],
+                Arc::new(MemoryTickets::default()),
+                Arc::clone(&clock) as _,
+            ),
             allowed_origins: AllowedOrigins::new(&["https://board.test".to_owned()])
                 .expect("an origin"),
             checks: vec![Arc::new(Broken)],

@@ -4,7 +4,7 @@
 //! logs and histories. So the page asks for a ticket first, and a ticket that is found later is worth
 //! nothing.
 
-mod registry;
+mod desk;
 
 use axum::Json;
 use axum::body::Body;
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
-pub use self::registry::Tickets;
+pub use self::desk::Tickets;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::body::read_json;
@@ -54,8 +54,7 @@ pub(crate) struct TicketView {
 /// Ask for a ticket.
 ///
 /// It stands for the caller's token, once and within 30 seconds, in the address of what is watched.
-/// Whatever became of the request that it was sent with, it is used. The process that gave it has to be
-/// the one that it is sent to.
+/// Whatever became of the request that it was sent with, it is used. Every process of the service takes it.
 #[utoipa::path(post, path = "/v1/tickets", tag = "events", request_body = TicketBody,
     responses((status = 201, description = "the ticket", body = TicketView)))]
 async fn ask(
@@ -71,7 +70,7 @@ async fn ask(
         None => Some(None),
     };
     let path = fields.finish(path)?;
-    let (ticket, expires_at) = app.tickets.issue(caller, path)?;
+    let (ticket, expires_at) = app.tickets.issue(caller, path).await?;
     Ok((StatusCode::CREATED, Json(TicketView { ticket, expires_at })).into_response())
 }
 
