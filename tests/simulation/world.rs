@@ -87,6 +87,8 @@ pub(crate) fn run(seed: u64, sabotage: Option<Sabotage>) -> Outcome {
             faults.push("not everything has ended".to_owned());
             faults.extend(judge::unfinished(table.commits()));
         }
+        // A process has its world, and the world its processes: neither would let go of the other.
+        *locked(&world.processes) = Default::default();
         Outcome {
             faults,
             journal,
