@@ -27,6 +27,10 @@ const KILLS: usize = 2;
 const CLIENTS: usize = 4;
 const SCHEDULES: usize = 5;
 
+/// After so many rounds there are new schedules: nobody does their jobs, and no schedule has more than 1,000 runs
+/// that have not ended.
+const ROUNDS_OF_SCHEDULES: usize = 10;
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_dies_at_each_named_point_and_loses_doubles_and_invents_nothing() -> TestResult {
     let kills = asked("LEDGERLINE_POINT_KILLS", KILLS);
@@ -35,9 +39,15 @@ async fn it_dies_at_each_named_point_and_loses_doubles_and_invents_nothing() -> 
     let listen = up.listen().to_owned();
     let load = Load::on(&up.endpoints.http);
     let api = up.api("default", "admin")?;
-    let schedules = EverySecond::create(&api, &load.recorder, SCHEDULES).await?;
+    let mut schedules = EverySecond::create(&api, &load.recorder, SCHEDULES).await?;
     let clients = Clients::start(&load, &api, CLIENTS, &mut dice);
-    for _ in 0..kills {
+    for round in 1..=kills {
+        if round % ROUNDS_OF_SCHEDULES == 0 {
+            // One without connections to what has died.
+            let api = up.api("default", "admin")?;
+            schedules.end(&up, &api, &load.recorder).await?;
+            schedules = EverySecond::create(&api, &load.recorder, SCHEDULES).await?;
+        }
         for (point, passes_max) in POINTS {
             let passes = 1 + dice.below(passes_max);
             let folder = up.kill()?;
