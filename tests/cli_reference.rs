@@ -1,6 +1,7 @@
 //! The reference pages are what the program says of itself.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use ledgerline::bench::record::Record;
 use ledgerline::bench::report;
@@ -20,6 +21,29 @@ fn the_reference_page_is_up_to_date() {
         page("cli.md") == ledgerline::cli::reference_page(),
         "run `cargo run -- reference > docs/reference/cli.md`"
     );
+}
+
+/// A second program in the workspace left `make run` with "could not determine which binary to run".
+#[test]
+fn cargo_run_means_the_program() {
+    let metadata = Command::new(env!("CARGO"))
+        .args([
+            "metadata",
+            "--no-deps",
+            "--format-version",
+            "1",
+            "--offline",
+        ])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("cargo runs");
+    let metadata: serde_json::Value = serde_json::from_slice(&metadata.stdout).expect("it is JSON");
+    let packages = metadata["packages"].as_array().expect("packages");
+    let means: Vec<_> = packages
+        .iter()
+        .filter_map(|package| package["default_run"].as_str())
+        .collect();
+    assert_eq!(means, ["ledgerline"]);
 }
 
 #[test]

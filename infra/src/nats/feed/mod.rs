@@ -44,6 +44,11 @@ const ACK_EVERY: usize = 500;
 /// the 10,000 that it lets wait for one stream.
 const ACKS_MAX: usize = 4;
 
+/// How often a replica is asked again that has not yet what the leader has, and how long after each time: a
+/// second in all.
+const CATCH_UPS_MAX: u32 = 200;
+const CATCH_UP_AFTER: Duration = Duration::from_millis(5);
+
 /// The sequence keeps duplicates away, so JetStream need not remember ids; a feed that is purged to be
 /// filled again must not be taken for duplicates of itself.
 const DUPLICATE_WINDOW: Duration = Duration::from_millis(100);
@@ -146,13 +151,25 @@ impl JetStreamFeed {
         let last = if state.messages == 0 {
             None
         } else {
-            let everything = format!("{prefix}.>");
-            let last = direct::first_from(&self.client, stream, end, &everything).await?;
-            let last = last.ok_or(Cause::NotThere(end))?;
-            Some(cloud_event::position(&last.message).ok_or(Cause::NoEvent(end))?)
+            let last = self.message_at(stream, prefix, end).await?;
+            Some(cloud_event::position(&last).ok_or(Cause::NoEvent(end))?)
         };
         self.set_end(Some(end));
         Ok(last)
+    }
+
+    /// The message at `end`, as the leader has it. Any replica answers a direct get, and is mostly some
+    /// milliseconds behind where it has not got that far.
+    async fn message_at(&self, stream: &str, prefix: &str, end: u64) -> Result<Message, BoxError> {
+        let everything = format!("{prefix}.>");
+        for _ in 0..CATCH_UPS_MAX {
+            let found = direct::first_from(&self.client, stream, end, &everything).await?;
+            if let Some(found) = found {
+                return Ok(found.message);
+            }
+            tokio::time::sleep(CATCH_UP_AFTER).await;
+        }
+        Err(Cause::NotThere(end).into())
     }
 
     async fn publish_behind_end(&self, events: Vec<FeedEvent>) -> Result<(), PublishError> {
