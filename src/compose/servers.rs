@@ -208,14 +208,8 @@ impl Connections {
         addresses.check_sync(&client).await?;
         let feed_client = nats::connect(&addresses.nats_feed, "ledgerline-feed").await?;
         let replicas = addresses.replicas;
-        let journal = journal::Settings {
-            replicas,
-            ..journal::Settings::default()
-        };
-        let feed = feed::Settings {
-            replicas,
-            ..feed::Settings::default()
-        };
+        let journal = journal::Settings::kept(replicas);
+        let feed = feed::Settings::kept(replicas);
         Ok(Self {
             journal: Arc::new(JetStreamJournal::open(client.clone(), journal).await?),
             seals: Arc::new(JetStreamSeals::open(client.clone(), replicas).await?),

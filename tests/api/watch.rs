@@ -324,6 +324,38 @@ async fn a_ticket_that_one_process_gave_is_taken_by_another_and_then_by_none() -
 }
 
 #[tokio::test]
+async fn a_caller_has_a_hundred_unused_tickets_and_room_again_when_they_have_expired() -> TestResult
+{
+    let up = Up::shared();
+    let tenant = fresh_tenant();
+    let api = up.api(&tenant, "viewer")?;
+    let ask = async |api: &Api| api.post("/v1/tickets", &json!({})).await;
+    for _ in 0..100 {
+        ask(&api).await?.is(201);
+    }
+    ask(&api).await?.refused(429, "too-many");
+    ask(&up.api_as("another", &tenant, "viewer")?)
+        .await?
+        .is(201);
+    let database = sqlx::PgPool::connect(&up.endpoints.postgres).await?;
+    let of_caller = "tenant = $1 and principal = 'tester'";
+    let expire = format!("update ticket set expires_at_us = 0 where {of_caller}");
+    sqlx::query(sqlx::AssertSqlSafe(expire))
+        .bind(&tenant)
+        .execute(&database)
+        .await?;
+    ask(&api).await?.is(201);
+    let count = format!("select count(*) from ticket where {of_caller}");
+    let count = sqlx::query_scalar::<_, i64>(sqlx::AssertSqlSafe(count)).bind(&tenant);
+    assert_eq!(
+        count.fetch_one(&database).await?,
+        1,
+        "those that have expired are forgotten"
+    );
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_page_of_another_origin_opens_nothing() -> TestResult {
     let up = Up::shared();
     let (tenant, base) = (fresh_tenant(), &up.endpoints.http);

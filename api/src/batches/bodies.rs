@@ -11,8 +11,7 @@ use crate::command::body::body;
 use crate::command::{Body, By, Common};
 use crate::fields::{Fields, whole, whole_required};
 use crate::jobs::bodies::{EnqueueJob, ParentBody};
-use crate::jobs::template::PriorityView;
-use crate::jobs::template::{BackoffBody, TemplateBody, any_json};
+use crate::jobs::template::{BackoffBody, PriorityView, TemplateBody, any_json};
 use crate::labels::{labels, labels_schema};
 use crate::texts::{IdText, LineText, NameText, TimeText, TokenText};
 

@@ -24,8 +24,7 @@ use utoipa::ToSchema;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::template::PriorityView;
-use super::template::capabilities;
+use super::template::{PriorityView, capabilities};
 use super::views::ParentView;
 use crate::app::App;
 use crate::auth::Caller;

@@ -14,19 +14,11 @@ pub async fn differences(
     feed_client: &Client,
     replicas: Option<usize>,
 ) -> Result<Vec<Difference>, SettingsError> {
-    let journal = journal::Settings {
-        replicas,
-        ..journal::Settings::default()
-    };
-    let feed = feed::Settings {
-        replicas,
-        ..feed::Settings::default()
-    };
     let streams = [
-        (client, journal::wanted(&journal)),
+        (client, journal::wanted(&journal::Settings::kept(replicas))),
         (client, seals::wanted(replicas)),
         (client, snapshots::wanted(replicas)),
-        (feed_client, feed::wanted(&feed)),
+        (feed_client, feed::wanted(&feed::Settings::kept(replicas))),
     ];
     let mut differences = Vec::new();
     for (client, stream) in streams {

@@ -105,6 +105,17 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// The usual ones, kept so many times.
+    #[must_use]
+    pub fn kept(replicas: Option<usize>) -> Self {
+        Self {
+            replicas,
+            ..Self::default()
+        }
+    }
+}
+
 impl JetStreamFeed {
     /// Creates or mends the stream.
     ///

@@ -69,6 +69,17 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// The usual ones, kept so many times.
+    #[must_use]
+    pub fn kept(replicas: Option<usize>) -> Self {
+        Self {
+            replicas,
+            ..Self::default()
+        }
+    }
+}
+
 impl JetStreamJournal {
     /// Creates or mends the stream, and starts the task that writes groups; the task ends with the
     /// last clone.
