@@ -196,7 +196,7 @@ async fn replace(client: &Client, stream: &str, messages: &[Stored]) -> TestResu
     anyhow::ensure!(made["error"].is_null(), "{made}");
     for message in messages {
         let mut headers = HeaderMap::new();
-        for name in ["Nats-Msg-Id", "Ledgerline-Chain", "traceparent"] {
+        for name in ["Nats-Msg-Id", "Ledgerline-Chain", "Ledgerline-Trace"] {
             if !message.header(name).is_empty() {
                 headers.insert(name, message.header(name));
             }

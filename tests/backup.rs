@@ -97,7 +97,7 @@ async fn compare(up: &Up, copy: &Up, position: u64) -> TestResult {
             (was.sequence, &was.subject, &was.payload),
             (is.sequence, &is.subject, &is.payload)
         );
-        for header in ["Nats-Msg-Id", "Ledgerline-Chain", "traceparent"] {
+        for header in ["Nats-Msg-Id", "Ledgerline-Chain", "Ledgerline-Trace"] {
             assert_eq!(was.header(header), is.header(header));
         }
     }

@@ -35,7 +35,8 @@ pub struct StreamId {
     pub id: Token,
 }
 
-/// One command, and the commit that came of it.
+/// One command, and the commit that came of it: made from the client's key or from what led to it, so
+/// that the same command has the same id again; else drawn for this once (UUID version 7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct CommandId(pub Uuid);
@@ -68,6 +69,14 @@ pub enum InvalidId {
     /// Not `<position>.<index>`.
     #[error("must be `<position>.<index>`")]
     EventPosition,
+}
+
+impl CommandId {
+    /// Whether it was drawn for this once, so that nobody can send the command again.
+    #[must_use]
+    pub fn is_drawn(self) -> bool {
+        self.0.get_version() == Some(uuid::Version::SortRand)
+    }
 }
 
 impl Token {

@@ -320,13 +320,19 @@ impl<M: ReadModel> Folding<M> {
 
     fn write_changed(&mut self, writes: &mut Writes) {
         let mut upserts = Columns::new(M::TABLE.columns);
+        let mut updates = Columns::new(M::TABLE.columns);
         let mut deletes = Columns::new(M::TABLE.key());
         for key in std::mem::take(&mut self.changed) {
             let cell = self.hot.get_mut(&key).expect("a changed row is in memory");
             cell.changed = false;
             match &mut cell.row {
                 Some(row) => {
-                    upserts.push(|out| row.write(out));
+                    let rows = if cell.stored {
+                        &mut updates
+                    } else {
+                        &mut upserts
+                    };
+                    rows.push(|out| row.write(out));
                     row.written();
                 }
                 None if cell.stored => deletes.push(|out| key.write(out)),
@@ -338,6 +344,7 @@ impl<M: ReadModel> Folding<M> {
             }
         }
         writes.upsert(&self.relation, upserts);
+        writes.update(&self.relation, updates);
         writes.delete(&self.relation, deletes);
     }
 }

@@ -1,14 +1,17 @@
 //! Intake: reads the journal and decodes, in a task of its own, ahead of whoever folds.
 //!
 //! What is decoded and not yet folded is bounded in bytes: while Postgres is away or a table is
-//! locked, the reader stands still. A new commit passes through at once; nothing waits for a batch
-//! to fill.
+//! locked, the reader stands still. A new commit passes through at once; where many come, whoever folds
+//! says how long a batch may gather.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use domain::Position;
 use futures_util::StreamExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::fact::Facts;
@@ -16,7 +19,7 @@ use crate::model::Reads;
 use crate::source::Source;
 
 /// How much may be decoded and not yet folded. Enough for a batch in work and the next one.
-const WAITING_BYTES_MAX: usize = 32 * 1024 * 1024;
+const WAITING_BYTES_MAX: usize = 48 * 1024 * 1024;
 
 /// How many entries go through in one piece where many are there: enough to make the hand-over cheap.
 const CHUNK_ENTRIES_MAX: usize = 64;
@@ -24,13 +27,27 @@ const CHUNK_ENTRIES_MAX: usize = 64;
 /// How many pieces may wait; the bytes are the true limit.
 const WAITING_CHUNKS_MAX: usize = 128;
 
+/// Without anything new for so long, the journal is still: nobody is gathered for any more.
+const STILL: Duration = Duration::from_millis(50);
+
 /// Decoded entries, in order.
 #[derive(Debug)]
 pub(crate) struct Intake {
     chunks: mpsc::Receiver<Chunk>,
-    /// What the last batch had no room for.
-    rest: Option<Chunk>,
+    /// What came and is in no batch yet.
+    waiting: VecDeque<Chunk>,
+    /// How many entries wait.
+    entries: usize,
     _reader: AbortOnDropHandle<()>,
+}
+
+/// When a batch is complete, unless it is full before.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Gather {
+    /// Not earlier.
+    pub(crate) from: Instant,
+    /// Not later, once there is something; earlier, where nothing more comes.
+    pub(crate) until: Instant,
 }
 
 #[derive(Debug)]
@@ -81,21 +98,58 @@ impl Intake {
         });
         Self {
             chunks,
-            rest: None,
+            waiting: VecDeque::new(),
+            entries: 0,
             _reader: AbortOnDropHandle::new(reader),
         }
     }
 
-    /// What is there, at most `entries_max` entries and none behind `to`; waits until there is
-    /// something. Empty, when the next entry stands behind `to`; none, when the source ended. May be
+    /// What is there when it is time, at most `entries_max` entries and none behind `to`; waits until there
+    /// is something. Empty, when the next entry stands behind `to`; none, when the source ended. May be
     /// dropped while it waits.
-    pub(crate) async fn batch(&mut self, entries_max: usize, to: Position) -> Option<Batch> {
+    pub(crate) async fn batch(
+        &mut self,
+        entries_max: usize,
+        to: Position,
+        gather: Gather,
+    ) -> Option<Batch> {
+        if Instant::now() < gather.from {
+            tokio::time::sleep_until(gather.from).await;
+        }
+        if self.waiting.is_empty() {
+            let first = self.chunks.recv().await?;
+            self.take(first);
+        }
+        while self.entries < entries_max
+            && let Some(more) = self.more(gather.until).await
+        {
+            self.take(more);
+        }
+        Some(self.cut(entries_max, to))
+    }
+
+    /// What comes next, until `until` or until nothing comes any more.
+    async fn more(&mut self, until: Instant) -> Option<Chunk> {
+        if let Ok(there) = self.chunks.try_recv() {
+            return Some(there);
+        }
+        let now = Instant::now();
+        if until <= now {
+            return None;
+        }
+        let next = timeout_at(until.min(now + STILL), self.chunks.recv()).await;
+        next.ok().flatten()
+    }
+
+    fn take(&mut self, chunk: Chunk) {
+        self.entries += chunk.facts.len();
+        self.waiting.push_back(chunk);
+    }
+
+    /// What waits, as far as it has room and stands up to `to`.
+    fn cut(&mut self, entries_max: usize, to: Position) -> Batch {
         let mut batch = Batch::default();
-        let mut next = match self.rest.take() {
-            Some(rest) => Some(rest),
-            None => Some(self.chunks.recv().await?),
-        };
-        while let Some(mut chunk) = next {
+        while let Some(mut chunk) = self.waiting.pop_front() {
             let room = entries_max - batch.facts.len();
             let cut = chunk.facts.partition_point(|facts| facts.position() <= to);
             let rest = chunk.facts.split_off(cut.min(room));
@@ -103,17 +157,25 @@ impl Intake {
             batch.permits.push(Arc::clone(&chunk.permit));
             if !rest.is_empty() {
                 let permit = chunk.permit;
-                self.rest = Some(Chunk {
+                self.waiting.push_front(Chunk {
                     facts: rest,
                     permit,
                 });
                 break;
             }
-            next = match batch.facts.len() < entries_max {
-                true => self.chunks.try_recv().ok(),
-                false => None,
-            };
         }
-        Some(batch)
+        self.entries -= batch.facts.len();
+        batch
+    }
+}
+
+/// At once.
+impl Default for Gather {
+    fn default() -> Self {
+        let now = Instant::now();
+        Self {
+            from: now,
+            until: now,
+        }
     }
 }

@@ -15,7 +15,7 @@ use domain::Position;
 use fail::fail_point;
 use sqlx::postgres::PgPool;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, Interval};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
@@ -23,20 +23,26 @@ use tracing::Instrument;
 use crate::checkpoint;
 use crate::fact::Facts;
 use crate::fold::{Model, Poisoned, Slot};
-use crate::intake::{Batch, Intake};
+use crate::intake::{Gather, Intake};
 use crate::model::Poison;
 use crate::postgres::Postgres;
 use crate::source::Source;
 use crate::store::{Rebuilds, Session, Store};
 use crate::table::Writes;
 
-/// How many commits one transaction takes: enough for the statements' own cost not to matter, and
-/// little enough to be visible soon.
-const BATCH_COMMITS_MAX: usize = 2_000;
+/// How many commits one transaction takes. What changes several times within a batch is written once, so
+/// large ones are cheap; the limit is for memory, and for how long nothing is visible meanwhile.
+const BATCH_COMMITS_MAX: usize = 20_000;
 
 /// The least time from the beginning of one transaction to that of the next: a lone commit goes
 /// through at once, and under load fewer, larger transactions leave the processors to whoever writes.
 const PACE: Duration = Duration::from_millis(8);
+
+/// How long a batch gathers more while more keeps coming, for each commit of the batch before and at most. It
+/// matters where thousands of commits a second come: then whoever writes them comes first, batches grow, and
+/// each row is written less often. Nothing waits once the journal is still, or the batch is full.
+const GATHER_PER_COMMIT: Duration = Duration::from_micros(50);
+const GATHER_MAX: Duration = Duration::from_secs(1);
 
 /// The first and the longest wait after an error; each is twice the one before.
 const RETRY_MS: (u64, u64) = (100, 3_000);
@@ -194,7 +200,7 @@ impl Projector {
         let behind = measure_lag(Arc::clone(&self.source), Arc::clone(&runner.reached));
         let _lag = AbortOnDropHandle::new(tokio::spawn(behind));
         runner.count_stopped(self.models.len());
-        let mut pace = tokio::time::interval(PACE);
+        let mut next = Gather::default();
         loop {
             tokio::select! {
                 biased;
@@ -203,8 +209,8 @@ impl Projector {
                     runner.stand_still(hand_over).await?;
                     runner.count_stopped(self.models.len());
                 }
-                batch = next_batch(&mut pace, &mut intake) => {
-                    pace.reset();
+                batch = intake.batch(BATCH_COMMITS_MAX, Position(u64::MAX), next) => {
+                    let begun = Instant::now();
                     let batch = batch.ok_or(Ended::NoMoreCommits)?;
                     let span = tracing::info_span!(
                         "projection.apply",
@@ -214,6 +220,7 @@ impl Projector {
                     );
                     runner.take(&batch.facts).instrument(span).await?;
                     runner.count_stopped(self.models.len());
+                    next = gather_behind(begun, batch.facts.len());
                 }
             }
         }
@@ -347,10 +354,14 @@ impl Runner {
     }
 }
 
-/// What has come since the last batch, once its time has come. May be dropped while it waits.
-async fn next_batch(pace: &mut Interval, intake: &mut Intake) -> Option<Batch> {
-    pace.tick().await;
-    intake.batch(BATCH_COMMITS_MAX, Position(u64::MAX)).await
+/// When the batch behind one of so many commits begins.
+fn gather_behind(begun: Instant, commits: usize) -> Gather {
+    let commits = u32::try_from(commits).unwrap_or(u32::MAX);
+    let gather = GATHER_PER_COMMIT.saturating_mul(commits).min(GATHER_MAX);
+    Gather {
+        from: begun + PACE,
+        until: Instant::now() + gather,
+    }
 }
 
 /// Measures what a batch took, and leaves one line a commit for whoever follows a trace.

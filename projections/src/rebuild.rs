@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::checkpoint;
 use crate::fact::Facts;
 use crate::fold::{Model, Poisoned, Slot};
-use crate::intake::{Batch, Intake};
+use crate::intake::{Batch, Gather, Intake};
 use crate::live::{HandOver, HandedOver, is_unstorable};
 use crate::postgres::execute;
 use crate::read::Columns;
@@ -247,7 +247,10 @@ impl Rebuild<'_> {
 
     /// Entries up to `target`, and none behind it.
     async fn batch(&mut self, target: Position) -> Result<Batch, RebuildError> {
-        let batch = self.intake.batch(BATCH_COMMITS_MAX, target).await;
+        let batch = self
+            .intake
+            .batch(BATCH_COMMITS_MAX, target, Gather::default())
+            .await;
         batch.ok_or(RebuildError::SourceEnded)
     }
 

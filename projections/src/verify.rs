@@ -18,7 +18,7 @@ use sqlx::postgres::{PgConnection, PgPool, PgRow};
 
 use crate::fact::Facts;
 use crate::fold::Model;
-use crate::intake::{Batch, Intake};
+use crate::intake::{Batch, Gather, Intake};
 use crate::model::{ReadModel, Row, Rows};
 use crate::query::QueryError;
 use crate::read::Columns;
@@ -240,7 +240,10 @@ impl Reading {
         if self.position >= self.to {
             return None;
         }
-        let batch = self.intake.batch(ENTRIES_MAX, self.to).await?;
+        let batch = self
+            .intake
+            .batch(ENTRIES_MAX, self.to, Gather::default())
+            .await?;
         self.position = batch.facts.last().map_or(self.to, Facts::position);
         Some(batch)
     }

@@ -245,7 +245,7 @@ fn appends(life: Life, payloads: &[Bytes]) -> Vec<RawAppend> {
         headers: vec![
             ("Ledgerline-Chain", "0".repeat(64)),
             (
-                "traceparent",
+                "Ledgerline-Trace",
                 format!("00-{}-00f067aa0ba902b7-01", life.id.simple()),
             ),
         ],

@@ -118,7 +118,7 @@ pub(super) async fn in_batches(bench: &Bench<'_>) -> anyhow::Result<Figure> {
     bench.progress.step("jobs in batches: warm-up");
     let jobs = bench.scale.jobs_batched;
     round(bench, jobs / 4, CLAIM_JOBS).await?;
-    let (mut values, mut ceilings) = (Vec::new(), Vec::new());
+    let (mut values, mut ceilings, mut followed) = (Vec::new(), Vec::new(), Vec::new());
     let (mut of_commits, mut of_jobs) = (Costs::default(), Costs::default());
     for number in 1..=bench.scale.rounds {
         let rounds = bench.scale.rounds;
@@ -129,9 +129,11 @@ pub(super) async fn in_batches(bench: &Bench<'_>) -> anyhow::Result<Figure> {
         let before = bench.program.cpu();
         ceilings.push(raw_group_appends_a_second(bench).await?);
         let between = bench.program.cpu();
+        let begun = Instant::now();
         values.push(round(bench, jobs, CLAIM_JOBS).await?.per_second);
         // What follows from the jobs counts as well.
         Positions::settled(&bench.target).await?;
+        followed.push(jobs as f64 / begun.elapsed().as_secs_f64());
         let after = bench.program.cpu();
         of_commits.add(before, between, GROUP * GROUPS);
         of_jobs.add(between, after, jobs);
@@ -141,7 +143,9 @@ pub(super) async fn in_batches(bench: &Bench<'_>) -> anyhow::Result<Figure> {
         unit: "jobs/s",
         floor: 0.2,
         note: format!(
-            "ceiling: raw appends in atomic batches of {GROUP}; a job is three commits{}{}",
+            "ceiling: raw appends in atomic batches of {GROUP}; a job is three commits; {:.0} jobs/s until read side \
+             and feed have all of it as well{}{}",
+            median(&followed),
             of_jobs.told("a job"),
             of_commits.told("a raw append"),
         ),

@@ -31,7 +31,7 @@ async fn one_trace_leads_from_the_request_through_the_append_to_the_projection()
         .iter()
         .find(|commit| commit.sequence == receipt.position);
     let header = commit
-        .map(|commit| commit.header("traceparent"))
+        .map(|commit| commit.header("Ledgerline-Trace"))
         .unwrap_or_default();
     assert!(header.starts_with(&format!("00-{trace_id}-")), "{header}");
     assert_ne!(header, parent, "the request is a span of its own");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use uuid::Uuid;
+use uuid::{Builder, Uuid, Version};
 
 /// splitmix64 (Vigna 2015). Clones share its state.
 #[derive(Debug, Clone)]
@@ -50,5 +50,11 @@ impl Rng {
 
     pub(crate) fn uuid(&self) -> Uuid {
         Uuid::from_u64_pair(self.next(), self.next())
+    }
+
+    /// One that says how it came about, as ids of commands do.
+    pub(crate) fn uuid_of(&self, version: Version) -> Uuid {
+        let mut builder = Builder::from_bytes(self.uuid().into_bytes());
+        *builder.set_version(version).as_uuid()
     }
 }

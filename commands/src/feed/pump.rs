@@ -9,18 +9,31 @@ use std::time::Duration;
 
 use domain::{Entry, EventPosition, Position};
 use fail::fail_point;
-use futures_util::stream::StreamExt;
+use futures_util::stream::{BoxStream, ReadyChunks, StreamExt};
 use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 
 use super::{Feed, FeedEvent, PublishError};
 use crate::journal::{BoxError, Journal, ReadError};
 
-/// Commits that are published together: enough to hide the way to the server.
-const BATCH_COMMITS_MAX: usize = 1_000;
+/// Commits that are published together: enough to hide the way to the server, and no more than may lie
+/// in memory meanwhile.
+const BATCH_COMMITS_MAX: usize = 8_000;
 
 /// The least time from one publication to the next: a lone event goes out at once, and under load
 /// events go out together.
 const PACE: Duration = Duration::from_millis(8);
+
+/// How long a batch gathers more while more keeps coming, for each commit of the batch before and at most:
+/// where thousands of commits come a second, whoever writes them comes first.
+const GATHER_PER_COMMIT: Duration = Duration::from_micros(50);
+const GATHER_MAX: Duration = Duration::from_millis(300);
+
+/// Without anything new for so long, the journal is still: nobody is gathered for any more.
+const STILL: Duration = Duration::from_millis(50);
+
+/// How many entries are taken in one piece.
+const CHUNK_ENTRIES_MAX: usize = 1_000;
 
 /// The first and the longest wait after the feed did not answer; it doubles in between.
 const RETRY_MS: (u64, u64) = (100, 5_000);
@@ -125,10 +138,12 @@ impl Pump {
         self.state.send_replace(PumpState::Publishing { last });
         // The last event's own commit is read again: it may have been published in part.
         let after = last.map_or(Position::START, |last| Position(last.position.0 - 1));
-        let mut batches = self.journal.read_all(after).ready_chunks(BATCH_COMMITS_MAX);
-        let mut pace = tokio::time::interval(PACE);
-        while let Some(entries) = batches.next().await {
-            pace.reset();
+        let mut chunks = self.journal.read_all(after).ready_chunks(CHUNK_ENTRIES_MAX);
+        let mut gather_until = Instant::now();
+        while let Some(first) = chunks.next().await {
+            let entries = gather(&mut chunks, first, gather_until).await;
+            let begun = Instant::now();
+            let commits = u32::try_from(entries.len()).unwrap_or(u32::MAX);
             let (events, unreadable) = events_behind(last, entries);
             if let Some(newest) = events.last().map(|event| event.position) {
                 match self.feed.publish(events).await {
@@ -146,7 +161,9 @@ impl Pump {
             if let Some(stop) = unreadable {
                 return stop;
             }
-            pace.tick().await;
+            let gathered = GATHER_PER_COMMIT.saturating_mul(commits).min(GATHER_MAX);
+            gather_until = Instant::now() + gathered;
+            tokio::time::sleep_until(begun + PACE).await;
         }
         Stop::Unavailable("the journal ended".into())
     }
@@ -198,6 +215,23 @@ impl Pump {
         let reason = error.to_string();
         self.state.send_replace(PumpState::Retrying { reason });
     }
+}
+
+/// What follows on `first` until `until`, as long as it keeps coming and there is room.
+async fn gather(
+    chunks: &mut ReadyChunks<BoxStream<'static, Entry>>,
+    first: Vec<Entry>,
+    until: Instant,
+) -> Vec<Entry> {
+    let mut entries = first;
+    while entries.len() < BATCH_COMMITS_MAX {
+        let until = until.min(Instant::now() + STILL);
+        match timeout_at(until, chunks.next()).await {
+            Ok(Some(more)) => entries.extend(more),
+            Ok(None) | Err(_) => break,
+        }
+    }
+    entries
 }
 
 /// The events behind `last`, up to the first entry that cannot be published.

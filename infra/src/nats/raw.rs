@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::api::{self, ApiError};
 use super::journal::Settings;
-use super::journal::message::{CHAIN, TRACE};
+use super::journal::message::{self, CHAIN};
 use super::ordered::{Delivered, Ordered};
 
 /// The code for "no message there".
@@ -132,7 +132,7 @@ pub(super) fn raw(prefix: &str, delivered: &Delivered) -> RawCommit {
         stream: stream.unwrap_or(subject).to_owned(),
         command: header(message, NATS_MESSAGE_ID),
         chain: header(message, CHAIN),
-        trace: header(message, TRACE),
+        trace: message::trace(message).unwrap_or_default().to_owned(),
         payload: message.payload.clone(),
     }
 }

@@ -7,4 +7,5 @@ mod group;
 mod server;
 mod settings;
 mod snapshots;
+mod tail;
 mod tamper;

@@ -1,7 +1,8 @@
-//! command: one row a command that was committed, by which a retry finds its first answer.
-//! Folds every category, undecoded; owns table `command`; the queries are in `query`.
+//! command: one row a command that was committed and may be sent again, by which a retry finds its
+//! first answer. Folds every category, undecoded; owns table `command`; the queries are in `query`.
 //!
-//! A command id that is committed a second time leaves the first row as it is.
+//! A command id that is committed a second time leaves the first row as it is. A command without a key
+//! has an id that was drawn for this once: nobody can ask for it, and it has no row.
 
 mod query;
 
@@ -71,15 +72,16 @@ static TABLE: Table = Table {
 
 impl ReadModel for Model {
     const TABLE: &'static Table = &TABLE;
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const READS: Reads = Reads::Commits;
     const ROWS: Rows = Rows::Once;
     type Key = Key;
     type Row = CommandRow;
 
     fn keys(fact: &Fact<'_>) -> Result<impl Iterator<Item = Key>, Poison> {
-        let key = || (fact.stream().tenant.clone(), fact.commit.id());
-        Ok((fact.index == 0).then(key).into_iter())
+        let id = fact.commit.id();
+        let key = || (fact.stream().tenant.clone(), id);
+        Ok((fact.index == 0 && !id.is_drawn()).then(key).into_iter())
     }
 
     fn apply(row: &mut Option<CommandRow>, key: &Key, fact: &Fact<'_>) -> Result<(), Poison> {

@@ -37,7 +37,7 @@ impl<'a> Checked<'a> {
     pub(super) fn of(change: &'a Change) -> Result<Self, sqlx::Error> {
         let table = change.relation.table;
         let columns = match change.action {
-            Action::Upsert | Action::InsertNew => table.columns,
+            Action::Upsert | Action::Update | Action::InsertNew => table.columns,
             Action::Delete => table.key(),
         };
         let rows: Vec<Row> = change.rows.each().collect();
@@ -68,6 +68,8 @@ impl Rows {
             let key = row[..table.key().len()].to_vec();
             match checked.change.action {
                 Action::Upsert => self.upsert(table, key, row),
+                Action::Update if self.by_key.contains_key(&key) => self.upsert(table, key, row),
+                Action::Update => {}
                 Action::InsertNew => drop(self.by_key.entry(key).or_insert(row)),
                 Action::Delete => drop(self.by_key.remove(&key)),
             }

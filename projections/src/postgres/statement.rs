@@ -39,6 +39,7 @@ impl Statement {
             let relation = &change.relation;
             statement.begin(match change.action {
                 Action::Upsert => &relation.upsert,
+                Action::Update => &relation.update,
                 Action::InsertNew => &relation.insert_new,
                 Action::Delete => &relation.delete,
             });

@@ -11,6 +11,7 @@ pub struct Relation {
     pub(crate) name: String,
     pub(crate) load: SqlStr,
     pub(crate) upsert: String,
+    pub(crate) update: String,
     pub(crate) insert_new: String,
     pub(crate) delete: String,
 }
@@ -21,6 +22,7 @@ impl Relation {
             table,
             load: table.load(&name),
             upsert: table.upsert(&name),
+            update: table.update(&name),
             insert_new: table.insert_new(&name),
             delete: table.delete(&name),
             name,

@@ -56,6 +56,8 @@ pub struct Change {
 pub enum Action {
     /// Whole rows, written over those that are there, but for what is fixed.
     Upsert,
+    /// Whole rows, written over those that are there, as with `Upsert`; one that is not there does not come.
+    Update,
     /// Whole rows; one that is there stays as it is.
     InsertNew,
     /// Keys, whose rows go.
@@ -104,6 +106,11 @@ impl Writes {
     /// Adds whole rows, over those that are there, but for what is fixed. Each key may be there once.
     pub fn upsert(&mut self, relation: &Arc<Relation>, rows: Columns) {
         self.change(relation, Action::Upsert, rows);
+    }
+
+    /// The same for rows that are known to be there.
+    pub fn update(&mut self, relation: &Arc<Relation>, rows: Columns) {
+        self.change(relation, Action::Update, rows);
     }
 
     /// Adds whole rows; where there is a row of the same key already, it stays.

@@ -42,6 +42,7 @@ contract!(
     rows_of_every_model_are_read_as_they_were_written,
     a_key_without_a_row_is_passed_over,
     a_row_is_written_over,
+    an_update_is_of_rows_that_are_there,
     what_is_fixed_is_neither_read_nor_written_over,
     where_only_new_rows_are_wanted_a_row_that_is_there_stays,
     a_deleted_row_is_gone,
@@ -249,6 +250,19 @@ async fn a_row_is_written_over(kept: Kept) {
     assert_eq!(found, [queue("mail", 2), queue("print", 1)]);
 }
 
+async fn an_update_is_of_rows_that_are_there(kept: Kept) {
+    let mut runner = kept.begin(&Model::all()).await;
+    let both = [queue("mail", 1), queue("print", 1)];
+    let writes = put(runner.advance(0, 1), &both);
+    assert!(runner.write(writes).await);
+    let mut writes = runner.advance(1, 2);
+    let rows = rows_of::<queue::Model>(&[queue("mail", 2), queue("scan", 2)]);
+    writes.update(&relation::<queue::Model>(), rows);
+    assert!(runner.write(writes).await);
+    let found = runner.queues(&["mail", "print", "scan"]).await;
+    assert_eq!(found, [queue("mail", 2), queue("print", 1)]);
+}
+
 async fn what_is_fixed_is_neither_read_nor_written_over(kept: Kept) {
     let (journal, acme) = (Journal::default(), tenant("acme"));
     let mut job_spec = spec();
@@ -266,12 +280,18 @@ async fn what_is_fixed_is_neither_read_nor_written_over(kept: Kept) {
 
     let mut loaded = runner.load::<job::Model>([key]).await.remove(0);
     assert_eq!(loaded.payload, None);
-    loaded.version = 2;
-    let mut writes = runner.advance(1, 2);
-    writes.upsert(&relation::<job::Model>(), rows_of::<job::Model>([&loaded]));
-    assert!(runner.write(writes).await);
+    for version in [2, 3] {
+        loaded.version = version;
+        let mut writes = runner.advance(version - 1, version);
+        let rows = rows_of::<job::Model>([&loaded]);
+        match version {
+            2 => writes.upsert(&relation::<job::Model>(), rows),
+            _ => writes.update(&relation::<job::Model>(), rows),
+        }
+        assert!(runner.write(writes).await);
+    }
     let job = kept.job().await;
-    assert_eq!(job.version, 2);
+    assert_eq!(job.version, 3);
     let payload = job.payload.as_ref().map(domain::Json::get);
     assert_eq!(payload, Some(r#"{"to":"rita"}"#));
 }

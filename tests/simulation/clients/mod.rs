@@ -13,7 +13,7 @@ use commands::{Failure, Handler, Request};
 use domain::{Actor, Aggregate, CommandId, Digest, Name, StreamId, Tenant, Token};
 use futures_util::future::join_all;
 use tokio::task::JoinHandle;
-use uuid::Uuid;
+use uuid::{Uuid, Version};
 
 use crate::machine::Process;
 use crate::record::{Call, Told};
@@ -99,7 +99,7 @@ impl Client {
         command: A::Command,
     ) -> Told {
         let rng = &self.world.rng;
-        let id = CommandId(rng.uuid());
+        let id = CommandId(rng.uuid_of(Version::Sha1));
         let digest = Digest(*rng.uuid().as_bytes());
         let begun = self.world.now();
         let told = loop {

@@ -16,7 +16,7 @@ use std::time::Duration;
 use commands::Clock;
 use domain::Timestamp;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
+use uuid::{Uuid, Version};
 
 pub(crate) use self::office::Desk;
 pub(crate) use self::read_side::Table;
@@ -93,6 +93,6 @@ impl Clock for Outside {
     }
 
     fn fresh_id(&self) -> Uuid {
-        self.world.rng.uuid()
+        self.world.rng.uuid_of(Version::SortRand)
     }
 }

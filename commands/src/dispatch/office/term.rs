@@ -39,8 +39,9 @@ const FILL: Duration = Duration::from_millis(10);
 /// answer, is not gone at once.
 const REST: Duration = Duration::from_secs(1);
 
-/// How many outcomes of appends may wait to be noted.
+/// How many outcomes of appends may wait to be noted, and how many are noted before anybody else is looked at.
 const OUTCOMES_MAX: usize = 10_000;
+const NOTED_MAX: usize = 1_000;
 
 /// A dispatcher in office.
 pub(super) struct Term {
@@ -51,6 +52,8 @@ pub(super) struct Term {
     waiting: VecDeque<WaitingClaim>,
     appends: Appends,
     outcomes: mpsc::Receiver<Outcome>,
+    /// Outcomes that are being noted.
+    noted: Vec<Outcome>,
     lost: CancellationToken,
 }
 
@@ -77,6 +80,7 @@ impl Term {
             entries: entries.ready_chunks(ENTRIES_MAX),
             waiting: VecDeque::new(),
             outcomes,
+            noted: Vec::with_capacity(NOTED_MAX),
             lost,
         };
         for (tenant, name, control) in loaded.queues {
@@ -106,7 +110,7 @@ impl Term {
             tokio::select! {
                 biased;
                 () = self.lost.cancelled() => return Err(Ended::Lost),
-                Some(outcome) = self.outcomes.recv() => self.note(outcome),
+                _ = self.outcomes.recv_many(&mut self.noted, NOTED_MAX) => self.note(),
                 entries = self.entries.next() => {
                     self.read(entries.ok_or(Ended::NoMoreEntries)?).await?;
                 }
@@ -205,12 +209,14 @@ impl Term {
         Ok(())
     }
 
-    fn note(&mut self, outcome: Outcome) {
+    fn note(&mut self) {
         let now = self.parts.clock.now();
-        match outcome {
-            Outcome::Started { job, attempt } => self.board.started(&job, attempt, now, now),
-            Outcome::NotStarted { job } => self.board.taken_back(&job, REST, now),
-            Outcome::NotWanted { job } => self.board.taken_back(&job, Duration::ZERO, now),
+        for outcome in self.noted.drain(..) {
+            match outcome {
+                Outcome::Started { job, attempt } => self.board.started(&job, attempt, now, now),
+                Outcome::NotStarted { job } => self.board.taken_back(&job, REST, now),
+                Outcome::NotWanted { job } => self.board.taken_back(&job, Duration::ZERO, now),
+            }
         }
     }
 

@@ -29,7 +29,9 @@ const PRINCIPAL: HeaderName = HeaderName::from_static("ce-principal");
 const ON_BEHALF_OF: HeaderName = HeaderName::from_static("ce-onbehalfof");
 const COMMAND: HeaderName = HeaderName::from_static("ce-command");
 const CORRELATION: HeaderName = HeaderName::from_static("ce-correlation");
-const TRACE: HeaderName = HeaderName::from_static("traceparent");
+const TRACE: HeaderName = HeaderName::from_static("ce-traceparent");
+/// What it was called before CloudEvents' own name for it.
+const TRACE_BEFORE: HeaderName = HeaderName::from_static("traceparent");
 
 /// The event's attributes.
 pub(super) fn headers(event: &FeedEvent) -> HeaderMap {
@@ -103,7 +105,10 @@ pub(super) fn decode(prefix: &str, message: &Message) -> Result<FeedEvent, Strin
         },
         command: CommandId(headers.parse::<Uuid>(COMMAND, "ce-command")?),
         correlation: headers.name(CORRELATION, "ce-correlation")?,
-        trace: headers.optional(TRACE).map(Cow::into_owned),
+        trace: headers
+            .optional(TRACE)
+            .or_else(|| headers.optional(TRACE_BEFORE))
+            .map(Cow::into_owned),
         data: data.map_err(|error| format!("data is no JSON: {error}"))?,
     })
 }

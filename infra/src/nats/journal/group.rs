@@ -20,6 +20,7 @@ use commands::journal::{Append, AppendError};
 use domain::Position;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
+use super::written::Written;
 use super::{Settings, message, write};
 use crate::nats::subjects;
 
@@ -53,6 +54,7 @@ pub(super) struct Writer {
 struct Shared {
     client: Client,
     settings: Settings,
+    written: Written,
     singles: Arc<Semaphore>,
     groups: Arc<Semaphore>,
     /// Appends that were queued and have not been sent.
@@ -80,10 +82,11 @@ enum GroupError {
 
 impl Writer {
     /// Starts the task that sends what waits.
-    pub(super) fn start(client: Client, settings: Settings) -> Self {
+    pub(super) fn start(client: Client, settings: Settings, written: Written) -> Self {
         let shared = Arc::new(Shared {
             client,
             settings,
+            written,
             singles: Arc::new(Semaphore::new(SINGLES_MAX)),
             groups: Arc::new(Semaphore::new(GROUPS_MAX)),
             waiting: AtomicUsize::new(0),
@@ -101,7 +104,7 @@ impl Writer {
         let is_calm = shared.waiting.load(Ordering::Relaxed) == 0
             && shared.groups.available_permits() == GROUPS_MAX;
         if is_calm && let Ok(_slot) = shared.singles.try_acquire() {
-            return write::single(&shared.client, &shared.settings, append).await;
+            return shared.write_alone(append).await;
         }
         let (answer, answered) = oneshot::channel();
         shared.waiting.fetch_add(1, Ordering::Relaxed);
@@ -113,6 +116,15 @@ impl Writer {
             Ok(answer) => answer,
             Err(_) => Err(AppendError::Unknown(WriterEnded.into())),
         }
+    }
+}
+
+impl Shared {
+    async fn write_alone(&self, append: Append) -> Result<Position, AppendError> {
+        let told = self.written.is_followed().then(|| append.clone());
+        let position = write::single(&self.client, &self.settings, append).await?;
+        self.written.tell(position, told.into_iter().collect());
+        Ok(position)
     }
 }
 
@@ -207,7 +219,7 @@ fn take_group(waiting: &mut VecDeque<Waiting>) -> Vec<Waiting> {
 
 async fn send_single(shared: Arc<Shared>, one: Waiting, slot: Option<OwnedSemaphorePermit>) {
     let Waiting { append, answer } = one;
-    let result = write::single(&shared.client, &shared.settings, append).await;
+    let result = shared.write_alone(append).await;
     drop(slot);
     if answer.send(result).is_err() {
         tracing::debug!("an append was written for nobody");
@@ -221,12 +233,15 @@ async fn send_group(shared: Arc<Shared>, group: Vec<Waiting>, permit: OwnedSemap
     shared.group_ended.notify_one();
     match answer {
         Ok(Some(first)) => {
+            let mut appends = Vec::with_capacity(group.len());
             for (index, one) in (0..).zip(group) {
                 let told = one.answer.send(Ok(Position(first.0 + index)));
                 if told.is_err() {
                     tracing::debug!("an append was written for nobody");
                 }
+                appends.push(one.append);
             }
+            shared.written.tell(first, appends);
         }
         Ok(None) => {
             metrics::counter!("ledgerline_journal_groups_refused_total").increment(1);

@@ -1,15 +1,20 @@
 //! A commit as a message, there and back.
 
 use async_nats::header::{NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_MESSAGE_ID};
-use async_nats::{HeaderMap, HeaderName, Message};
+use async_nats::{HeaderMap, HeaderName, HeaderValue, Message};
 use commands::Append;
+use commands::seal::RawCommit;
 use domain::{Chain, Commit, Position};
 
 use super::Settings;
 use crate::nats::subjects;
 
 pub(in crate::nats) const CHAIN: HeaderName = HeaderName::from_static("Ledgerline-Chain");
-pub(in crate::nats) const TRACE: HeaderName = HeaderName::from_static("traceparent");
+/// W3C's `traceparent`, under a name of ours: by its own, nats-server looks into each message more closely than
+/// anybody here needs, and that is a twelfth of its work.
+pub(in crate::nats) const TRACE: HeaderName = HeaderName::from_static("Ledgerline-Trace");
+/// What it was called before.
+const TRACE_BEFORE: HeaderName = HeaderName::from_static("traceparent");
 
 /// W3C's `traceparent` has 55 bytes in its first version; later ones may be longer.
 const TRACE_BYTES_MAX: usize = 256;
@@ -23,15 +28,53 @@ pub(super) fn headers(append: &Append) -> HeaderMap {
         append.expected.to_string(),
     );
     headers.insert(CHAIN, append.chain.to_string());
-    if let Some(trace) = append.trace.as_deref().filter(|trace| is_trace(trace)) {
+    if let Some(trace) = trace_of(append) {
         headers.insert(TRACE, trace);
     }
     headers
 }
 
-/// A trace that is none is left out: it came from outside, and a commit is worth more than it.
+/// The trace that is sent along. One that is none is left out: it came from outside, and a commit is worth more
+/// than it.
+fn trace_of(append: &Append) -> Option<&str> {
+    append.trace.as_deref().filter(|trace| is_trace(trace))
+}
+
 fn is_trace(trace: &str) -> bool {
     trace.len() <= TRACE_BYTES_MAX && trace.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// The commit that was appended at `sequence`, as [`decode`] reads it.
+pub(super) fn written(sequence: u64, append: &Append) -> Result<Commit, String> {
+    let trace = trace_of(append).map(str::to_owned);
+    let stream = append.stream.clone();
+    Commit::decode(
+        Position(sequence),
+        stream,
+        append.chain,
+        trace,
+        &append.payload,
+    )
+    .map_err(|error| format!("payload is no commit: {error}"))
+}
+
+/// The same as it stands there.
+pub(super) fn raw_written(sequence: u64, append: &Append) -> RawCommit {
+    RawCommit {
+        position: Position(sequence),
+        stream: append.stream.to_string(),
+        command: append.id.to_string(),
+        chain: append.chain.to_string(),
+        trace: trace_of(append).unwrap_or_default().to_owned(),
+        payload: append.payload.clone(),
+    }
+}
+
+/// The trace that a commit carries.
+pub(in crate::nats) fn trace(message: &Message) -> Option<&str> {
+    let headers = message.headers.as_ref()?;
+    let trace = headers.get(TRACE).or_else(|| headers.get(TRACE_BEFORE));
+    trace.map(HeaderValue::as_str)
 }
 
 /// The commit that stands at `sequence`, or what is wrong with it.
@@ -51,7 +94,7 @@ pub(super) fn decode(
     let chain: Chain = chain
         .parse()
         .map_err(|error| format!("header `Ledgerline-Chain` {error}"))?;
-    let trace = header(TRACE).map(str::to_owned);
+    let trace = trace(message).map(str::to_owned);
     Commit::decode(Position(sequence), stream, chain, trace, &message.payload)
         .map_err(|error| format!("payload is no commit: {error}"))
 }

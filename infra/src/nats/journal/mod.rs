@@ -4,7 +4,8 @@
 //! - `write`: single appends, and the answers that JetStream gives.
 //! - `group`: many waiting appends as one atomic batch.
 //! - `read`: one stream by direct get, and everything in order.
-//! - `tail`: one consumer of what is new, for all readers of a process.
+//! - `tail`: what is new, met once for all readers of a process; `newest`: where the tail has it from;
+//!   `written`: what the process wrote itself, on the way there.
 //!
 //! Invariants: the expectation is always of the commit's own literal subject, never of a wildcard;
 //! every message carries its command as `Nats-Msg-Id`; nothing is deleted, and the stream's settings
@@ -12,9 +13,11 @@
 
 mod group;
 pub(super) mod message;
+mod newest;
 mod read;
 mod tail;
 mod write;
+mod written;
 
 use std::time::Duration;
 
@@ -23,14 +26,14 @@ use commands::journal::{Append, AppendError, Journal, ReadError};
 use commands::seal::{RawCommit, RawTail};
 use domain::{Commit, Entry, Position, StreamId};
 use futures_util::future::{BoxFuture, FutureExt};
-use futures_util::stream::{BoxStream, StreamExt};
+use futures_util::stream::BoxStream;
 use serde_json::json;
 
 use super::api;
-use super::raw::raw;
 use super::settings::{SettingsError, Stream};
 use group::Writer;
 use tail::Tail;
+use written::Written;
 
 /// What one message may have: a server's default `max_payload`, headers included.
 const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
@@ -94,8 +97,9 @@ impl JetStreamJournal {
     /// The same for one who only looks: the stream is not made, and stays as it is.
     #[must_use]
     pub fn of(client: Client, settings: Settings) -> Self {
-        let writer = Writer::start(client.clone(), settings.clone());
-        let tail = Tail::new(client.clone(), settings.clone());
+        let written = Written::default();
+        let writer = Writer::start(client.clone(), settings.clone(), written.clone());
+        let tail = Tail::new(client.clone(), settings.clone(), written);
         Self {
             client,
             settings,
@@ -144,11 +148,7 @@ impl Journal for JetStreamJournal {
 
 impl RawTail for JetStreamJournal {
     fn follow_raw(&self, after: Position) -> BoxStream<'static, RawCommit> {
-        let prefix = self.settings.prefix.clone();
-        let messages = self.tail.read_messages(after);
-        messages
-            .map(move |delivered| raw(&prefix, &delivered))
-            .boxed()
+        self.tail.read_raw(after)
     }
 
     fn raw_end(&self) -> BoxFuture<'_, Result<Position, ReadError>> {

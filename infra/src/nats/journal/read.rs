@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::Client;
-use commands::ReadError;
+use commands::seal::RawCommit;
+use commands::{Append, ReadError};
 use domain::{Commit, Entry, Position, StreamId};
 use futures_util::stream::{self, BoxStream, StreamExt};
 
 use super::{Settings, message};
 use crate::nats::ordered::{Delivered, Ordered};
+use crate::nats::raw::raw;
 use crate::nats::{api, direct, subjects};
 
 /// How often a replica is asked again that has not yet what the leader has, and how long after each time:
@@ -101,11 +103,33 @@ fn decode(settings: &Settings, stored: &direct::Stored) -> Result<Commit, ReadEr
     })
 }
 
-/// An entry, and the message that it was read from; none where history is lost.
+/// An entry, and what it was made of.
 #[derive(Debug, Clone)]
 pub(super) struct Met {
     pub(super) entry: Entry,
-    pub(super) message: Option<Arc<Delivered>>,
+    pub(super) made_of: MadeOf,
+}
+
+/// What an entry was made of.
+#[derive(Debug, Clone)]
+pub(super) enum MadeOf {
+    /// A message that the server delivered.
+    Delivered(Arc<Delivered>),
+    /// What this process wrote itself.
+    Written(Arc<Append>),
+    /// Nothing: history is lost there.
+    Nothing,
+}
+
+impl Met {
+    /// What stands in the journal, if anything does.
+    pub(super) fn raw(&self, prefix: &str) -> Option<RawCommit> {
+        match &self.made_of {
+            MadeOf::Delivered(delivered) => Some(raw(prefix, delivered)),
+            MadeOf::Written(append) => Some(message::raw_written(self.entry.position().0, append)),
+            MadeOf::Nothing => None,
+        }
+    }
 }
 
 /// Every entry behind a position, in order, with a consumer of its own.
@@ -159,7 +183,7 @@ impl InOrder {
         };
         Met {
             entry,
-            message: None,
+            made_of: MadeOf::Nothing,
         }
     }
 
@@ -179,7 +203,7 @@ impl InOrder {
         };
         Met {
             entry,
-            message: Some(Arc::new(delivered)),
+            made_of: MadeOf::Delivered(Arc::new(delivered)),
         }
     }
 }

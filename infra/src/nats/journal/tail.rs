@@ -1,24 +1,26 @@
-//! The tail: one consumer of what is new, for every reader of this process that has come to the journal's end.
+//! The tail: what is new, for every reader of this process that has come to the journal's end.
 //!
 //! Dispatcher, reactor, sealer, feed and read side would each have the server deliver every commit, and each decode
-//! it. A reader reads alone until nothing lies behind, then joins the tail; one that falls too far behind
+//! it. Here it comes once, from the server or from this process' own writer (`newest`). A reader reads alone until nothing lies behind, then joins the tail; one that falls too far behind
 //! reads alone again. It meets every entry once either way.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_nats::Client;
+use commands::seal::RawCommit;
 use domain::{Entry, Position};
 use futures_util::stream::{self, BoxStream, Stream, StreamExt};
 use tokio::sync::broadcast::{self, Receiver, Sender, WeakSender};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Settings;
+use super::newest::Newest;
 use super::read::{InOrder, Met};
-use crate::nats::ordered::Delivered;
+use super::written::Written;
 
 /// How many entries the slowest reader may be behind the tail before it reads alone. An entry is let go of
 /// when the last reader has met it, so there are so many in memory only while one is slow.
-const BEHIND_MAX: usize = 4_096;
+const BEHIND_MAX: usize = 16_384;
 
 /// What the readers of one journal share. Clones are the same tail.
 #[derive(Debug, Clone)]
@@ -28,6 +30,7 @@ pub(super) struct Tail(Arc<Shared>);
 struct Shared {
     client: Client,
     settings: Settings,
+    written: Written,
     running: Mutex<Option<Running>>,
 }
 
@@ -65,10 +68,11 @@ enum Way {
 }
 
 impl Tail {
-    pub(super) fn new(client: Client, settings: Settings) -> Self {
+    pub(super) fn new(client: Client, settings: Settings, written: Written) -> Self {
         Self(Arc::new(Shared {
             client,
             settings,
+            written,
             running: Mutex::default(),
         }))
     }
@@ -78,10 +82,11 @@ impl Tail {
         self.met(after).map(|met| met.entry).boxed()
     }
 
-    /// Every message behind `after`, for ever.
-    pub(super) fn read_messages(&self, after: Position) -> BoxStream<'static, Arc<Delivered>> {
-        let messages = self.met(after).map(|met| met.message);
-        messages.filter_map(std::future::ready).boxed()
+    /// The same as it stands there, without what is lost.
+    pub(super) fn read_raw(&self, after: Position) -> BoxStream<'static, RawCommit> {
+        let prefix = self.0.settings.prefix.clone();
+        let raw = self.met(after).map(move |met| met.raw(&prefix));
+        raw.filter_map(std::future::ready).boxed()
     }
 
     fn met(&self, after: Position) -> impl Stream<Item = Met> + Send + 'static {
@@ -121,7 +126,14 @@ impl Tail {
         let (sender, met) = broadcast::channel(BEHIND_MAX);
         let sent = Arc::new(Mutex::new(last));
         let weak = sender.downgrade();
-        let task = run(self.in_order(last), sender, Arc::clone(&sent));
+        let Shared {
+            client,
+            settings,
+            written,
+            ..
+        } = &*self.0;
+        let newest = Newest::new(client.clone(), settings.clone(), written, last);
+        let task = run(newest, sender, Arc::clone(&sent));
         *running = Some(Running {
             sent,
             met: weak,
@@ -132,9 +144,9 @@ impl Tail {
 }
 
 /// Sends what comes, until nobody listens.
-async fn run(mut reader: InOrder, readers: Sender<Met>, sent: Arc<Mutex<u64>>) {
+async fn run(mut newest: Newest, readers: Sender<Met>, sent: Arc<Mutex<u64>>) {
     loop {
-        let met = reader.next().await;
+        let met = newest.next().await;
         let mut sent = locked(&sent);
         *sent = met.entry.position().0;
         if readers.send(met).is_err() {

@@ -121,7 +121,7 @@ async fn write(client: &Client, commits: &[RawCommit]) {
         let mut headers = HeaderMap::new();
         headers.insert("Nats-Msg-Id", commit.command.as_str());
         headers.insert("Ledgerline-Chain", commit.chain.as_str());
-        headers.insert("traceparent", commit.trace.as_str());
+        headers.insert("Ledgerline-Trace", commit.trace.as_str());
         let subject = format!("journal.{}", commit.stream);
         let sent = client.request_with_headers(subject, headers, commit.payload.clone());
         let ack: Value =
