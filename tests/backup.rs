@@ -51,9 +51,10 @@ async fn work(api: Api, stop: Arc<AtomicBool>) -> TestResult<u64> {
         let noted = api
             .act(&requested.id, "note", &json!({"text": "seen"}))
             .await?;
-        api.post("/v1/jobs", &json!({"queue": "mail", "kind": "noop"}))
-            .await?
-            .is(201);
+        // With a key, so that its receipt is restored as well.
+        let job = json!({"queue": "mail", "kind": "noop"});
+        let key = [("idempotency-key", requested.id.as_str())];
+        api.post_with("/v1/jobs", &job, &key).await?.is(201);
         position = noted.position;
     }
     Ok(position)

@@ -16,6 +16,7 @@ use infra::SystemClock;
 use infra::ceilings::RawAppend;
 use serde::Deserialize;
 use serde_json::json;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::commands::raw_appends_a_second;
@@ -68,12 +69,14 @@ struct Round {
     enqueued: Mutex<HashMap<String, Instant>>,
     waits_ms: Mutex<Vec<f64>>,
     /// When the last one was completed.
-    ended: Mutex<Option<Instant>>,
+    ended: watch::Sender<Option<Instant>>,
 }
 
 /// What came of a round.
 struct Done {
     per_second: f64,
+    /// The same until read side and feed have all of it as well.
+    followed_per_second: f64,
     waits_ms: Vec<f64>,
 }
 
@@ -129,11 +132,9 @@ pub(super) async fn in_batches(bench: &Bench<'_>) -> anyhow::Result<Figure> {
         let before = bench.program.cpu();
         ceilings.push(raw_group_appends_a_second(bench).await?);
         let between = bench.program.cpu();
-        let begun = Instant::now();
-        values.push(round(bench, jobs, CLAIM_JOBS).await?.per_second);
-        // What follows from the jobs counts as well.
-        Positions::settled(&bench.target).await?;
-        followed.push(jobs as f64 / begun.elapsed().as_secs_f64());
+        let done = round(bench, jobs, CLAIM_JOBS).await?;
+        values.push(done.per_second);
+        followed.push(done.followed_per_second);
         let after = bench.program.cpu();
         of_commits.add(before, between, GROUP * GROUPS);
         of_jobs.add(between, after, jobs);
@@ -163,10 +164,11 @@ async fn round(bench: &Bench<'_>, jobs: usize, size: usize) -> anyhow::Result<Do
         completed: AtomicUsize::new(0),
         enqueued: Mutex::default(),
         waits_ms: Mutex::default(),
-        ended: Mutex::default(),
+        ended: watch::Sender::default(),
     });
     Positions::settled(&bench.target).await?;
     let started = Instant::now();
+    let followed = tokio::spawn(followed(Arc::clone(&round)));
     let mut tasks = JoinSet::new();
     for _ in 0..WORKERS {
         tasks.spawn(work(Arc::clone(&round), size));
@@ -183,15 +185,24 @@ async fn round(bench: &Bench<'_>, jobs: usize, size: usize) -> anyhow::Result<Do
         task.context("a client broke down")??;
     }
     // Workers that wait for a job that never comes do not count.
-    let ended = round.ended.lock();
-    let ended = *ended.unwrap_or_else(PoisonError::into_inner);
-    let elapsed = ended.context("not every job was completed")? - started;
+    let ended = *round.ended.borrow();
+    let ended = ended.context("not every job was completed")?;
+    let followed = followed.await.context("the one who follows broke down")??;
+    let per_second = |until: Instant| jobs as f64 / (until - started).as_secs_f64();
     let waits_ms = round.waits_ms.lock();
     let waits_ms = std::mem::take(&mut *waits_ms.unwrap_or_else(PoisonError::into_inner));
     Ok(Done {
-        per_second: jobs as f64 / elapsed.as_secs_f64(),
+        per_second: per_second(ended),
+        followed_per_second: per_second(followed),
         waits_ms,
     })
+}
+
+/// When read side and feed have everything of the round.
+async fn followed(round: Arc<Round>) -> anyhow::Result<Instant> {
+    round.ended.subscribe().wait_for(Option::is_some).await?;
+    Positions::settled(&round.target).await?;
+    Ok(Instant::now())
 }
 
 async fn enqueue_singly(round: Arc<Round>, share: usize) -> anyhow::Result<()> {
@@ -268,8 +279,7 @@ async fn complete(round: &Round, connection: &mut Connection, jobs: &[Job]) -> a
     }
     let completed = round.completed.fetch_add(jobs.len(), Ordering::Relaxed);
     if completed + jobs.len() == round.jobs {
-        let ended = round.ended.lock();
-        *ended.unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        round.ended.send_replace(Some(Instant::now()));
     }
     Ok(())
 }
