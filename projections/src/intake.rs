@@ -18,8 +18,10 @@ use crate::fact::Facts;
 use crate::model::Reads;
 use crate::source::Source;
 
-/// How much may be decoded and not yet folded. Enough for a batch in work and the next one.
+/// How much may be decoded and not yet folded, and how much of it one batch gathers: the next one is decoded while
+/// it is written.
 const WAITING_BYTES_MAX: usize = 48 * 1024 * 1024;
+const GATHERED_BYTES_MAX: usize = WAITING_BYTES_MAX / 2;
 
 /// How many entries go through in one piece where many are there: enough to make the hand-over cheap.
 const CHUNK_ENTRIES_MAX: usize = 64;
@@ -36,8 +38,9 @@ pub(crate) struct Intake {
     chunks: mpsc::Receiver<Chunk>,
     /// What came and is in no batch yet.
     waiting: VecDeque<Chunk>,
-    /// How many entries wait.
+    /// How many entries wait, and how many bytes they have.
     entries: usize,
+    bytes: usize,
     _reader: AbortOnDropHandle<()>,
 }
 
@@ -85,8 +88,8 @@ impl Intake {
                 if facts.is_empty() {
                     continue;
                 }
-                let bytes = facts.iter().map(Facts::bytes).sum::<usize>();
-                let bytes = u32::try_from(bytes.min(WAITING_BYTES_MAX)).unwrap_or(u32::MAX);
+                let bytes = bytes_of(&facts).min(WAITING_BYTES_MAX);
+                let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
                 let Ok(permit) = Arc::clone(&waiting).acquire_many_owned(bytes).await else {
                     return;
                 };
@@ -100,6 +103,7 @@ impl Intake {
             chunks,
             waiting: VecDeque::new(),
             entries: 0,
+            bytes: 0,
             _reader: AbortOnDropHandle::new(reader),
         }
     }
@@ -121,6 +125,7 @@ impl Intake {
             self.take(first);
         }
         while self.entries < entries_max
+            && self.bytes < GATHERED_BYTES_MAX
             && let Some(more) = self.more(gather.until).await
         {
             self.take(more);
@@ -143,6 +148,7 @@ impl Intake {
 
     fn take(&mut self, chunk: Chunk) {
         self.entries += chunk.facts.len();
+        self.bytes += bytes_of(&chunk.facts);
         self.waiting.push_back(chunk);
     }
 
@@ -165,8 +171,13 @@ impl Intake {
             }
         }
         self.entries -= batch.facts.len();
+        self.bytes -= bytes_of(&batch.facts);
         batch
     }
+}
+
+fn bytes_of(facts: &[Facts]) -> usize {
+    facts.iter().map(Facts::bytes).sum()
 }
 
 /// At once.

@@ -36,7 +36,8 @@ const RETRY_MS: u64 = 2_000;
 const BATCH_COMMITS_MAX: usize = 4_000;
 
 /// How near to the runner a rebuild must be before it asks it to stand still: it holds it for as
-/// long as so many commits take, some tens of milliseconds.
+/// long as so many commits take, some tens of milliseconds. Under the heaviest load the runner may take one more
+/// batch before it hears of it, and is held for some tenths of a second.
 const HAND_OVER_COMMITS_MAX: u64 = 2_000;
 
 /// How often the progress is written down, and the runner's position read.

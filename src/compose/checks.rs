@@ -18,9 +18,9 @@ use projections::positions::{Positions, Status};
 
 use super::Connections;
 
-/// How many commits the read side or the feed may be behind before somebody should look: a second or
-/// two of the heaviest load.
-pub(super) const LAG_COMMITS_MAX: u64 = 20_000;
+/// How many commits the read side or the feed may be behind before somebody should look: some seconds of the
+/// heaviest load, under which one batch alone has up to 20,000.
+pub(super) const LAG_COMMITS_MAX: u64 = 60_000;
 
 /// Every check.
 pub(super) fn all(

@@ -16,9 +16,10 @@ use tokio::time::{Instant, timeout_at};
 use super::{Feed, FeedEvent, PublishError};
 use crate::journal::{BoxError, Journal, ReadError};
 
-/// Commits that are published together: enough to hide the way to the server, and no more than may lie
-/// in memory meanwhile.
+/// From how many commits on, and from how many bytes of their events on, a batch gathers no more: each is enough to
+/// hide the way to the server, and little enough to lie in memory meanwhile.
 const BATCH_COMMITS_MAX: usize = 8_000;
+const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// The least time from one publication to the next: a lone event goes out at once, and under load
 /// events go out together.
@@ -223,15 +224,29 @@ async fn gather(
     first: Vec<Entry>,
     until: Instant,
 ) -> Vec<Entry> {
+    let mut bytes = data_bytes(&first);
     let mut entries = first;
-    while entries.len() < BATCH_COMMITS_MAX {
+    while entries.len() < BATCH_COMMITS_MAX && bytes < BATCH_BYTES_MAX {
         let until = until.min(Instant::now() + STILL);
         match timeout_at(until, chunks.next()).await {
-            Ok(Some(more)) => entries.extend(more),
+            Ok(Some(more)) => {
+                bytes += data_bytes(&more);
+                entries.extend(more);
+            }
             Ok(None) | Err(_) => break,
         }
     }
     entries
+}
+
+/// How many bytes the data of all events has.
+fn data_bytes(entries: &[Entry]) -> usize {
+    let commits = entries.iter().filter_map(|entry| match entry {
+        Entry::Commit(commit) => Some(commit),
+        Entry::Unreadable { .. } => None,
+    });
+    let events = commits.flat_map(|commit| &commit.payload.events);
+    events.map(|event| event.data().get().len()).sum()
 }
 
 /// The events behind `last`, up to the first entry that cannot be published.

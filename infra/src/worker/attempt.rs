@@ -10,6 +10,7 @@ use domain::job::{Command, Job, Refusal, Spec};
 use domain::{Aggregate as _, CommandId, Digest, Json, StreamId, Timestamp, Token};
 use futures_util::FutureExt as _;
 use tokio_util::sync::CancellationToken;
+use uuid::{Uuid, uuid};
 
 use super::Shared;
 use super::kind::{Context, Failed};
@@ -23,6 +24,9 @@ const REPORT_MAX: Duration = Duration::from_secs(300);
 
 /// The first and the longest pause between two tries; each is twice the one before.
 const REPORT_PAUSE_MS: (u64, u64) = (100, 3_000);
+
+/// From which the ids of reports are made.
+const REPORTS: Uuid = uuid!("7265706f-7274-5d0e-a6b1-1c5e9d4f2b73");
 
 /// How the work of an attempt ended.
 enum Ended {
@@ -141,8 +145,12 @@ impl Shared {
             Token::from(job.id),
         );
         let mut request = Request {
-            id: CommandId(self.parts.clock.fresh_id()),
-            // Nobody has seen a fresh id before.
+            // Said again under the same id, so it is made of one and not drawn: it has a receipt then.
+            id: CommandId(Uuid::new_v5(
+                &REPORTS,
+                self.parts.clock.fresh_id().as_bytes(),
+            )),
+            // Nobody has seen it before.
             keyed: false,
             digest: Digest::default(),
             actor: self.actor(),

@@ -49,7 +49,9 @@ impl<'a> Checked<'a> {
                 return Err(refused("22021", "a text has a NUL"));
             }
             let is_new = keys.insert(&row[..table.key().len()]);
-            if !is_new && change.action == Action::Upsert {
+            // Postgres would take any of two updates: nobody may rely on which.
+            let is_over = matches!(change.action, Action::Upsert | Action::Update);
+            if !is_new && is_over {
                 return Err(refused("21000", "a row is written over twice"));
             }
         }

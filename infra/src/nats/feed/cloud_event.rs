@@ -212,6 +212,10 @@ mod tests {
             ),
             ("ce-onbehalfof", "import"),
             ("ce-correlation", "errand%201"),
+            (
+                "ce-traceparent",
+                "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            ),
             ("Nats-Msg-Id", "7.2"),
         ] {
             let found = headers.get(name).map(|value| value.as_str());

@@ -39,7 +39,7 @@ use written::Written;
 const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 
 /// How long JetStream remembers command ids. It only has to outlast the retries of one request: at any
-/// later time the receipts of the read side know the command.
+/// later time the receipts of the read side know a command with a key.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 
 /// Which stream, and how often it is kept.

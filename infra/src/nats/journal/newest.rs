@@ -25,7 +25,8 @@ use super::{Settings, message};
 /// How many own commits have to lie ahead in one run: fewer are delivered sooner than a consumer is made anew.
 const RUN_MIN: usize = 500;
 
-/// How long nothing may be told before the server is asked: longer than one group takes that is under way.
+/// How long nothing may be told before the server is asked: longer than a group takes that is under way, on all but
+/// the slowest disks.
 const SILENCE_MAX: Duration = Duration::from_millis(100);
 
 /// How long a commit may be missing before others that are told already, until the server is asked. Own appends
@@ -36,8 +37,8 @@ const GAP_MAX: Duration = Duration::from_millis(20);
 /// it would go to and fro.
 const SERVER_MIN: Duration = Duration::from_secs(1);
 
-/// Own commits that are held for a turn that may come; beyond, the server is asked.
-const AHEAD_MAX: usize = 16_384;
+/// Own commits that are held for a turn that may come; beyond, the server is asked. A group has up to 1,000.
+const AHEAD_MAX: usize = 4_096;
 
 /// Where the tail has its entries from.
 #[derive(Debug)]

@@ -20,7 +20,7 @@ use super::written::Written;
 
 /// How many entries the slowest reader may be behind the tail before it reads alone. An entry is let go of
 /// when the last reader has met it, so there are so many in memory only while one is slow.
-const BEHIND_MAX: usize = 16_384;
+const BEHIND_MAX: usize = 8_192;
 
 /// What the readers of one journal share. Clones are the same tail.
 #[derive(Debug, Clone)]

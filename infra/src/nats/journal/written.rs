@@ -9,8 +9,8 @@ use commands::Append;
 use domain::Position;
 use tokio::sync::mpsc;
 
-/// How many groups may wait for the tail, which takes them at once unless its readers are slow.
-const GROUPS_MAX: usize = 64;
+/// How many groups may wait for the tail, which takes them at once unless the server delivers nothing.
+const GROUPS_MAX: usize = 8;
 
 /// Between the writer of one journal and its tail. Clones are the same.
 #[derive(Debug, Clone, Default)]
