@@ -13,6 +13,7 @@ use futures_util::future::join_all;
 use futures_util::stream::{BoxStream, StreamExt as _};
 use infra::nats::JetStreamRawJournal;
 use infra::nats::journal::Settings;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -29,8 +30,21 @@ struct House {
     server: Arc<Server>,
     own: Fixture,
     other: Fixture,
-    entries: BoxStream<'static, Entry>,
-    raw: BoxStream<'static, RawCommit>,
+    entries: UnboundedReceiver<Entry>,
+    raw: UnboundedReceiver<RawCommit>,
+}
+
+/// Reads on all the time: a reader that rests is soon too far behind the tail to go with it.
+fn kept_reading<T: Send + 'static>(mut read: BoxStream<'static, T>) -> UnboundedReceiver<T> {
+    let (met, kept) = unbounded_channel();
+    tokio::spawn(async move {
+        while let Some(next) = read.next().await {
+            if met.send(next).is_err() {
+                return;
+            }
+        }
+    });
+    kept
 }
 
 impl House {
@@ -38,8 +52,8 @@ impl House {
         let server = Server::start().await;
         let journal = server.journal().await;
         Self {
-            entries: journal.read_all(Position::START),
-            raw: journal.follow_raw(Position::START),
+            entries: kept_reading(journal.read_all(Position::START)),
+            raw: kept_reading(journal.follow_raw(Position::START)),
             own: Fixture::new(Arc::new(journal), claim),
             other: server.fixture(claim).await,
             server,
@@ -82,9 +96,9 @@ impl House {
         assert_eq!(stored.len() as u64, end.0 - after.0);
         let mut fresh = self.other.journal.read_all(after);
         for stored in stored {
-            let raw = timeout(PATIENCE, self.raw.next()).await;
+            let raw = timeout(PATIENCE, self.raw.recv()).await;
             assert_eq!(raw.expect("in time"), Some(stored));
-            let entry = timeout(PATIENCE, self.entries.next())
+            let entry = timeout(PATIENCE, self.entries.recv())
                 .await
                 .expect("in time");
             let read = timeout(PATIENCE, fresh.next()).await.expect("in time");
