@@ -190,7 +190,7 @@ async fn check(fixture: &Fixture, command: u64, answer: &Result<Position, Append
     }
 }
 
-async fn wait_until_reachable(journal: &Arc<dyn Journal>) {
+pub(crate) async fn wait_until_reachable(journal: &Arc<dyn Journal>) {
     while journal.head().await.is_err() {
         tokio::task::yield_now().await;
     }

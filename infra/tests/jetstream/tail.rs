@@ -17,6 +17,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::group::wait_until_reachable;
 use crate::server::Server;
 
 /// Commits that one writer has under way at once: several groups.
@@ -115,7 +116,11 @@ impl House {
 
     /// Writes waves until the readers of this process go without the server; the number of the next wave.
     async fn write_until_alone(&self) -> u64 {
-        for wave in 0.. {
+        self.write_until_alone_from(0).await
+    }
+
+    async fn write_until_alone_from(&self, first: u64) -> u64 {
+        for wave in first.. {
             let writing = self.write(wave..wave + 1);
             while !writing.is_finished() {
                 if self.consumers().await == 0 {
@@ -123,7 +128,7 @@ impl House {
                     return wave + 1;
                 }
             }
-            assert!(wave < 50, "the server delivers everything again");
+            assert!(wave < first + 50, "the server delivers everything again");
         }
         unreachable!("the loop ends by itself")
     }
@@ -168,4 +173,37 @@ async fn who_has_written_much_and_falls_silent_goes_on_meeting_others() {
     house.meet(first, end).await;
     let later = house.write_elsewhere(1).await;
     house.meet(end, later).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_stored_and_never_acknowledged_is_met_in_its_place() {
+    let mut house = House::start("tail_kill").await;
+    let first = house.own.appended("first", Position::START, u64::MAX).await;
+    house.meet(Position::START, first).await;
+    let next = house.write_until_alone().await;
+    let before = house.own.journal.head().await.expect("the server answers");
+    let own = house.own.clone();
+    let writing = tokio::spawn(async move {
+        let numbers = next * WAVE..(next + 2) * WAVE;
+        let appends = numbers.map(|number| {
+            let append = own.append(&format!("own{number}"), Position::START, number);
+            own.journal.append(append)
+        });
+        join_all(appends).await
+    });
+    while house
+        .own
+        .journal
+        .head()
+        .await
+        .is_ok_and(|head| head <= before)
+    {}
+    house.server.kill();
+    let answers = writing.await.expect("the writer does not panic");
+    assert!(answers.iter().any(Result::is_err), "the server was killed");
+    house.server.start_again().await;
+    wait_until_reachable(&house.own.journal).await;
+    house.write_until_alone_from(next + 2).await;
+    let end = house.own.journal.head().await.expect("the server answers");
+    house.meet(first, end).await;
 }

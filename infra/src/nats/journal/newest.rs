@@ -12,6 +12,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use std::vec;
 
 use async_nats::Client;
 use commands::Append;
@@ -22,8 +23,8 @@ use super::read::{InOrder, MadeOf, Met};
 use super::written::{Group, Heard, Written};
 use super::{Settings, message};
 
-/// How many own commits have to lie ahead in one run: fewer are delivered sooner than a consumer is made anew.
-const RUN_MIN: usize = 500;
+/// How much of a group of own commits has to lie ahead: less is delivered sooner than a consumer is made anew.
+const RUN_MIN: u64 = 500;
 
 /// How long nothing may be told before the server is asked: longer than a group takes that is under way, on all but
 /// the slowest disks.
@@ -37,7 +38,7 @@ const GAP_MAX: Duration = Duration::from_millis(20);
 /// it would go to and fro.
 const SERVER_MIN: Duration = Duration::from_secs(1);
 
-/// Own commits that are held for a turn that may come; beyond, the server is asked. A group has up to 1,000.
+/// Own commits that are held for their turn; a group has up to 1,000.
 const AHEAD_MAX: usize = 4_096;
 
 /// Where the tail has its entries from.
@@ -46,8 +47,10 @@ pub(super) struct Newest {
     client: Client,
     settings: Settings,
     heard: Heard,
-    /// Own commits behind `last`, by their positions.
-    ahead: BTreeMap<u64, Append>,
+    /// Groups of own commits, by the position of the first of each.
+    ahead: BTreeMap<u64, Vec<Append>>,
+    /// What is left of the group whose turn it is: the next one stands right behind `last`.
+    turn: vec::IntoIter<Append>,
     /// The position of the last entry that was given.
     last: u64,
     /// The server; none, while the source goes by own commits.
@@ -66,6 +69,7 @@ impl Newest {
             settings,
             heard: written.listen(),
             ahead: BTreeMap::new(),
+            turn: Vec::new().into_iter(),
             last,
             until: Instant::now(),
         }
@@ -80,13 +84,17 @@ impl Newest {
                 self.look_ahead();
                 return met;
             }
-            if let Some(append) = self.ahead.remove(&(self.last + 1)) {
+            if let Some(append) = self.turn.next() {
                 self.last += 1;
                 return written(self.last, append);
             }
+            if self.is_told() {
+                self.take_turn();
+                continue;
+            }
             match timeout_at(self.until, self.heard.groups.recv()).await {
-                Ok(Some(group)) if self.ahead.len() < AHEAD_MAX => self.hear(group),
-                _ => self.ask_the_server(),
+                Ok(Some(group)) => self.hear(group),
+                Ok(None) | Err(_) => self.ask_the_server(),
             }
         }
     }
@@ -95,13 +103,12 @@ impl Newest {
     fn hear(&mut self, group: Group) {
         let had_gap = !self.ahead.is_empty();
         self.take(group);
-        let has_gap = !self.ahead.contains_key(&(self.last + 1));
         let now = Instant::now();
-        self.until = match (had_gap, has_gap) {
-            (_, false) => now + SILENCE_MAX,
-            (false, true) => now + GAP_MAX,
-            (true, true) => self.until,
-        };
+        if self.is_told() {
+            self.until = now + SILENCE_MAX;
+        } else if !had_gap {
+            self.until = now + GAP_MAX;
+        }
     }
 
     /// Takes what was told meanwhile, and goes by it where enough lies ahead.
@@ -109,30 +116,51 @@ impl Newest {
         while let Ok(group) = self.heard.groups.try_recv() {
             self.take(group);
         }
-        while let Some(first) = self.ahead.first_entry()
-            && *first.key() <= self.last
-        {
-            first.remove();
-        }
-        if self.ahead.len() < RUN_MIN {
-            return;
-        }
-        let run = self.ahead.len() as u64;
-        let end = self.ahead.last_key_value().map(|(position, _)| *position);
+        self.drop_behind();
         let now = Instant::now();
-        if end == Some(self.last + run) && now >= self.until {
+        if self.is_told() && self.end_of_first() > self.last + RUN_MIN && now >= self.until {
             self.server = None;
             self.until = now + SILENCE_MAX;
             self.goes_by("own");
-        } else if self.ahead.len() > AHEAD_MAX {
-            self.ahead.clear();
         }
     }
 
+    /// Holds a group, where there is room: those that come first are worth more.
     fn take(&mut self, group: Group) {
-        let told = (group.first.0..).zip(group.appends);
-        self.ahead
-            .extend(told.filter(|(position, _)| *position > self.last));
+        let held: usize = self.ahead.values().map(Vec::len).sum();
+        if held + group.appends.len() <= AHEAD_MAX {
+            self.ahead.insert(group.first.0, group.appends);
+        }
+        self.drop_behind();
+    }
+
+    fn drop_behind(&mut self) {
+        while !self.ahead.is_empty() && self.end_of_first() <= self.last {
+            self.ahead.pop_first();
+        }
+    }
+
+    /// The position of the last commit of the first group; 0, where there is none.
+    fn end_of_first(&self) -> u64 {
+        let first = self.ahead.first_key_value();
+        first.map_or(0, |(first, appends)| first + appends.len() as u64 - 1)
+    }
+
+    /// Whether the next commit is in the first group, behind which nothing was dropped yet.
+    fn is_told(&self) -> bool {
+        let first = self.ahead.first_key_value();
+        first.is_some_and(|(first, _)| *first <= self.last + 1)
+    }
+
+    fn take_turn(&mut self) {
+        let Some((first, appends)) = self.ahead.pop_first() else {
+            return;
+        };
+        self.turn = appends.into_iter();
+        // What the server has delivered of it already.
+        for _ in first..=self.last {
+            self.turn.next();
+        }
     }
 
     fn goes_by(&self, whom: &'static str) {

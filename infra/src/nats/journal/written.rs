@@ -10,7 +10,7 @@ use domain::Position;
 use tokio::sync::mpsc;
 
 /// How many groups may wait for the tail, which takes them at once unless the server delivers nothing.
-const GROUPS_MAX: usize = 8;
+const GROUPS_MAX: usize = 32;
 
 /// Between the writer of one journal and its tail. Clones are the same.
 #[derive(Debug, Clone, Default)]
