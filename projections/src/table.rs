@@ -117,8 +117,8 @@ impl Table {
         format!("{} do update set {set}", self.insert_on_conflict(name))
     }
 
-    /// Writes rows that are there anew; a part of the statement of [`Writes`]. For those it costs a third less than
-    /// an upsert, which looks for each row before it inserts, finds it, and locks it to change it.
+    /// Writes rows that are there anew; a part of the statement of [`Writes`]. An upsert would look for each before
+    /// it inserts, find it, and lock it to change it.
     fn update(&self, name: &str) -> String {
         let rest = &self.columns[self.key_columns..];
         let changes = rest.iter().filter(|c| !self.is_fixed(c));

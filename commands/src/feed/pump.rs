@@ -406,6 +406,39 @@ mod tests {
         }
     }
 
+    /// How many entries a batch has, and how long it took, of chunks that come a moment apart and then no more.
+    async fn gathered(chunks: u64, until: Duration) -> (usize, Duration) {
+        const APART: Duration = Duration::from_millis(10);
+        fn unreadable(number: u64) -> Entry {
+            Entry::Unreadable {
+                position: Position(number),
+                reason: String::new(),
+            }
+        }
+        let coming = futures_util::stream::iter(1..=chunks).then(async |number| {
+            tokio::time::sleep(APART).await;
+            unreadable(number)
+        });
+        let endless = coming.chain(futures_util::stream::pending());
+        let mut chunks = endless.boxed().ready_chunks(CHUNK_ENTRIES_MAX);
+        let begun = Instant::now();
+        let entries = gather(&mut chunks, vec![unreadable(0)], begun + until).await;
+        (entries.len(), begun.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_batch_gathers_until_its_time_is_over_or_nothing_comes() {
+        // A lone event waits for nobody.
+        let (entries, took) = gathered(100, Duration::ZERO).await;
+        assert_eq!((entries, took), (1, Duration::ZERO));
+        let (entries, took) = gathered(100, Duration::from_millis(105)).await;
+        assert!((10..=11).contains(&entries), "{entries}");
+        assert!(took < Duration::from_millis(120), "{took:?}");
+        let (entries, took) = gathered(5, GATHER_MAX).await;
+        assert_eq!(entries, 6);
+        assert!(took < Duration::from_millis(110), "{took:?}");
+    }
+
     #[tokio::test]
     async fn what_was_published_in_part_is_gone_on_with() {
         let journal = MemoryJournal::default();

@@ -33,6 +33,8 @@ struct House {
     other: Fixture,
     entries: UnboundedReceiver<Entry>,
     raw: UnboundedReceiver<RawCommit>,
+    /// Up to where they have met everything.
+    met: Position,
 }
 
 /// Reads on all the time: a reader that rests is soon too far behind the tail to go with it.
@@ -49,16 +51,21 @@ fn kept_reading<T: Send + 'static>(mut read: BoxStream<'static, T>) -> Unbounded
 }
 
 impl House {
+    /// Readers that have joined the tail: until then, each reads alone.
     async fn start(claim: &str) -> Self {
         let server = Server::start().await;
         let journal = server.journal().await;
-        Self {
+        let mut house = Self {
             entries: kept_reading(journal.read_all(Position::START)),
             raw: kept_reading(journal.follow_raw(Position::START)),
             own: Fixture::new(Arc::new(journal), claim),
             other: server.fixture(claim).await,
             server,
-        }
+            met: Position::START,
+        };
+        let first = house.own.appended("first", Position::START, u64::MAX).await;
+        house.meet(first).await;
+        house
     }
 
     /// Waves of commits by the process whose readers these are, one after the other.
@@ -86,7 +93,8 @@ impl House {
     }
 
     /// Both readers meet everything up to `end`, each position once and in order, and as it stands there.
-    async fn meet(&mut self, after: Position, end: Position) {
+    async fn meet(&mut self, end: Position) {
+        let after = std::mem::replace(&mut self.met, end);
         let client = self.server.client().await;
         let journal = JetStreamRawJournal::new(client, Settings::default());
         let stored: Vec<_> = journal
@@ -137,19 +145,14 @@ impl House {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_writes_much_meets_it_without_the_server_and_as_it_stands_there() {
     let mut house = House::start("tail_own").await;
-    // Until the readers have joined the tail, each reads alone.
-    let first = house.own.appended("first", Position::START, u64::MAX).await;
-    house.meet(Position::START, first).await;
     house.write_until_alone().await;
     let end = house.own.journal.head().await.expect("the server answers");
-    house.meet(first, end).await;
+    house.meet(end).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_others_write_in_between_is_met_in_its_place() {
     let mut house = House::start("tail_others").await;
-    let first = house.own.appended("first", Position::START, u64::MAX).await;
-    house.meet(Position::START, first).await;
     let next = house.write_until_alone().await;
     let writing = house.write(next..next + 3);
     let mut number = 0;
@@ -160,26 +163,22 @@ async fn what_others_write_in_between_is_met_in_its_place() {
     writing.await.expect("the writer does not panic");
     assert!(number > 0);
     let end = house.own.journal.head().await.expect("the server answers");
-    house.meet(first, end).await;
+    house.meet(end).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_has_written_much_and_falls_silent_goes_on_meeting_others() {
     let mut house = House::start("tail_silent").await;
-    let first = house.own.appended("first", Position::START, u64::MAX).await;
-    house.meet(Position::START, first).await;
     house.write_until_alone().await;
     let end = house.write_elsewhere(0).await;
-    house.meet(first, end).await;
+    house.meet(end).await;
     let later = house.write_elsewhere(1).await;
-    house.meet(end, later).await;
+    house.meet(later).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_stored_and_never_acknowledged_is_met_in_its_place() {
     let mut house = House::start("tail_kill").await;
-    let first = house.own.appended("first", Position::START, u64::MAX).await;
-    house.meet(Position::START, first).await;
     let next = house.write_until_alone().await;
     let before = house.own.journal.head().await.expect("the server answers");
     let own = house.own.clone();
@@ -205,5 +204,5 @@ async fn what_was_stored_and_never_acknowledged_is_met_in_its_place() {
     wait_until_reachable(&house.own.journal).await;
     house.write_until_alone_from(next + 2).await;
     let end = house.own.journal.head().await.expect("the server answers");
-    house.meet(first, end).await;
+    house.meet(end).await;
 }

@@ -203,6 +203,17 @@ fn a_command_has_the_receipt_of_its_first_commit() {
 }
 
 #[test]
+fn a_command_whose_id_was_drawn_has_no_row() {
+    let mut story = story();
+    let all = rows::<command::Model>(&story).expect("no poison").len();
+    let drawn = uuid::uuid!("01a23058-3fd8-74b7-bf94-e05471738881");
+    story[3].payload.id = domain::CommandId(drawn);
+    let kept = rows::<command::Model>(&story).expect("no poison");
+    assert_eq!(kept.len(), all - 1);
+    assert!(kept.keys().all(|(_, id)| id.0 != drawn));
+}
+
+#[test]
 fn an_event_that_does_not_follow_is_poison() {
     let mut story = story();
     story.remove(4);

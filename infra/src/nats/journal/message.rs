@@ -10,8 +10,8 @@ use super::Settings;
 use crate::nats::subjects;
 
 pub(in crate::nats) const CHAIN: HeaderName = HeaderName::from_static("Ledgerline-Chain");
-/// W3C's `traceparent`, under a name of ours: by its own, nats-server looks into each message more closely than
-/// anybody here needs, and that is a twelfth of its work.
+/// W3C's `traceparent`, under a name of ours: by its own, nats-server makes a map of all headers of each message,
+/// which nobody here needs.
 pub(in crate::nats) const TRACE: HeaderName = HeaderName::from_static("Ledgerline-Trace");
 /// What it was called before.
 const TRACE_BEFORE: HeaderName = HeaderName::from_static("traceparent");

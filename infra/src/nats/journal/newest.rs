@@ -1,9 +1,9 @@
 //! What is new in the journal, in order, for the tail: from the server, or from this process' own writer.
 //!
 //! A process that writes thousands of commits a second is nearly always the only one that does, and knows
-//! what it wrote and where it stands as soon as it is acknowledged. To have the server deliver all of that
-//! again costs both sides a third of what it cost to write it. So where a run of own commits lies ahead of
-//! what the server has delivered, the source goes by them, without a consumer.
+//! what it wrote and where it stands as soon as it is acknowledged. The server need not deliver all of that
+//! again: where a group of own commits lies ahead of what it has delivered, the source goes by them, without a
+//! consumer.
 //!
 //! Positions have no gaps, so nothing can be passed over: the next entry is always the one at the next
 //! position. Where nobody here has written that (another process has, or its answer was lost), or nothing is
