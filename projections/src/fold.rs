@@ -309,7 +309,7 @@ impl<M: ReadModel> Folding<M> {
             Rows::Folded => self.write_changed(writes),
             Rows::Once => {
                 let once = std::mem::replace(&mut self.once, Columns::new(M::TABLE.columns));
-                writes.insert_new(&self.relation, once);
+                writes.insert_missing(&self.relation, once);
             }
         }
         self.hot.trim(HOT_ROWS_MAX);
@@ -319,8 +319,8 @@ impl<M: ReadModel> Folding<M> {
     }
 
     fn write_changed(&mut self, writes: &mut Writes) {
-        let mut upserts = Columns::new(M::TABLE.columns);
-        let mut updates = Columns::new(M::TABLE.columns);
+        let mut inserts = Columns::new(M::TABLE.columns);
+        let mut updates = Columns::over(M::TABLE);
         let mut deletes = Columns::new(M::TABLE.key());
         for key in std::mem::take(&mut self.changed) {
             let cell = self.hot.get_mut(&key).expect("a changed row is in memory");
@@ -330,7 +330,7 @@ impl<M: ReadModel> Folding<M> {
                     let rows = if cell.stored {
                         &mut updates
                     } else {
-                        &mut upserts
+                        &mut inserts
                     };
                     rows.push(|out| row.write(out));
                     row.written();
@@ -343,7 +343,7 @@ impl<M: ReadModel> Folding<M> {
                 self.hot.remove(&key);
             }
         }
-        writes.upsert(&self.relation, upserts);
+        writes.insert(&self.relation, inserts);
         writes.update(&self.relation, updates);
         writes.delete(&self.relation, deletes);
     }

@@ -17,7 +17,7 @@ use self::rows::{Checked, Rows};
 use crate::fold::Model;
 use crate::model::{ReadModel, Row as _};
 use crate::store::{Begun, EachRow, InOffice, Rebuilds, Session, Store, Term};
-use crate::table::{Columns, Guard, Relation, Writes};
+use crate::table::{Change, Columns, Guard, Relation, Writes};
 
 /// The tables, and how far they are. Clones share them.
 #[derive(Debug, Clone, Default)]
@@ -120,11 +120,15 @@ impl State {
         }
     }
 
+    fn checked<'a>(&self, change: &'a Change) -> Result<Checked<'a>, sqlx::Error> {
+        Checked::of(change, self.tables.get(&change.relation.name))
+    }
+
     fn write(&mut self, writes: Writes) -> Result<bool, sqlx::Error> {
         if !self.allows(writes.guard) {
             return Ok(false);
         }
-        let changes = writes.changes.iter().map(Checked::of);
+        let changes = writes.changes.iter().map(|change| self.checked(change));
         for change in changes.collect::<Result<Vec<_>, _>>()? {
             let table = self.tables.entry(change.name().to_owned()).or_default();
             table.take(change);
@@ -186,7 +190,8 @@ impl Session for MemoryStore {
     }
 
     fn rehearse(&mut self, writes: Writes) -> BoxFuture<'_, Result<(), sqlx::Error>> {
-        let mut changes = writes.changes.iter().map(Checked::of);
+        let state = self.state();
+        let mut changes = writes.changes.iter().map(|change| state.checked(change));
         ready(changes.try_for_each(|change| change.map(drop))).boxed()
     }
 }

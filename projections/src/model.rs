@@ -86,7 +86,7 @@ pub trait Row: Debug + Clone + PartialEq + Send + Sync + Sized + 'static {
         false
     }
 
-    /// Told when it was written, so that it lets go of what is fixed in the table.
+    /// Told when it was written, so that it lets go of what is large in the table.
     fn written(&mut self) {}
 }
 

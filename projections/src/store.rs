@@ -34,7 +34,7 @@ pub trait Store: Send + Sync + 'static {
 /// One runner's way to the tables. Its calls come one after the other; what became of a call that was
 /// dropped, or that failed, is not known.
 pub trait Session: Send {
-    /// Gives `each` those rows of `keys` that there are, in any order, with a null for what is fixed.
+    /// Gives `each` those rows of `keys` that there are, in any order, with a null for what is large.
     fn load<'a>(
         &'a mut self,
         relation: &'a Relation,

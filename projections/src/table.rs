@@ -29,9 +29,10 @@ pub struct Table {
     pub columns: &'static [Column],
     /// How many of the columns are the key.
     pub key_columns: usize,
-    /// Large columns that only the first fact of a row writes and no later one needs: they are not
-    /// written again with the row, nor read back for folding.
+    /// Columns that only the first fact of a row writes: they are not written again with the row.
     pub fixed: &'static [&'static str],
+    /// Those of them that may be large and that no later fact needs: they are not read back for folding either.
+    pub large: &'static [&'static str],
     /// `create table {table} (…)` without any index.
     pub create: &'static str,
     /// What the filled table needs before it serves: indexes, row-level security, grants, comments.
@@ -100,57 +101,49 @@ impl Table {
         safe(script.replace("{table}", name))
     }
 
-    /// Adds the primary key to `name`.
+    /// Adds the primary key to `name`. Ids stand first in it: they tell rows apart, and are compared faster than texts,
+    /// which in a key's first column cost a quarter of a write.
     pub(crate) fn add_key(&self, name: &str) -> SqlStr {
+        let (ids, others): (Vec<_>, Vec<_>) = self.key().iter().partition(|c| c.kind == Kind::Uuid);
         safe(format!(
             "alter table {name} add primary key ({})",
-            names(self.key())
+            names(ids.into_iter().chain(others))
         ))
     }
 
-    /// Writes rows, over those that are there; a part of the statement of [`Writes`].
-    fn upsert(&self, name: &str) -> String {
-        let rest = &self.columns[self.key_columns..];
-        let changes = rest.iter().filter(|c| !self.is_fixed(c));
-        let set = changes.map(|c| format!("{0} = excluded.{0}", c.name));
-        let set = set.collect::<Vec<_>>().join(", ");
-        format!("{} do update set {set}", self.insert_on_conflict(name))
+    /// Writes rows that are not there; a part of the statement of [`Writes`].
+    fn insert(&self, name: &str) -> String {
+        let columns = names(self.columns);
+        format!(
+            "insert into {name} ({columns}) select * from unnest({}) as r ({columns}) where {IF_MOVED}",
+            parameters(self.columns),
+        )
     }
 
-    /// Writes rows that are there anew; a part of the statement of [`Writes`]. An upsert would look for each before
-    /// it inserts, find it, and lock it to change it.
+    /// Writes rows, leaving those that are there; a part of the statement of [`Writes`].
+    fn insert_missing(&self, name: &str) -> String {
+        let key = names(self.key());
+        format!("{} on conflict ({key}) do nothing", self.insert(name))
+    }
+
+    /// Writes rows that are there anew, without what is fixed; a part of the statement of [`Writes`].
     fn update(&self, name: &str) -> String {
-        let rest = &self.columns[self.key_columns..];
-        let changes = rest.iter().filter(|c| !self.is_fixed(c));
-        let set = changes.map(|c| format!("{0} = r.{0}", c.name));
+        let written: Vec<_> = self.columns.iter().filter(|c| !self.is_fixed(c)).collect();
+        let set = written[self.key_columns..].iter();
+        let set = set.map(|c| format!("{0} = r.{0}", c.name));
         let set = set.collect::<Vec<_>>().join(", ");
         let equal = self.key().iter().map(|c| format!("t.{0} = r.{0}", c.name));
         let equal = equal.collect::<Vec<_>>().join(" and ");
         format!(
             "update {name} t set {set} from unnest({}) as r ({}) where {equal} and {IF_MOVED}",
-            parameters(self.columns),
-            names(self.columns),
+            parameters(written.iter().copied()),
+            names(written.iter().copied()),
         )
     }
 
-    /// Writes rows, leaving those that are there; a part of the statement of [`Writes`].
-    fn insert_new(&self, name: &str) -> String {
-        format!("{} do nothing", self.insert_on_conflict(name))
-    }
-
-    fn insert_on_conflict(&self, name: &str) -> String {
-        let columns = names(self.columns);
-        format!(
-            "insert into {name} ({columns}) select * from unnest({}) as r ({columns}) \
-             where {IF_MOVED} on conflict ({})",
-            parameters(self.columns),
-            names(self.key()),
-        )
-    }
-
-    /// Reads the rows of the given keys, without what is fixed.
+    /// Reads the rows of the given keys, without what is large.
     pub(crate) fn load(&self, name: &str) -> SqlStr {
-        let column = |c: &Column| match self.is_fixed(c) {
+        let column = |c: &Column| match self.is_large(c) {
             true => format!("null::{} as {}", c.kind.sql(), c.name),
             false => format!("t.{}", c.name),
         };
@@ -175,6 +168,10 @@ impl Table {
 
     pub(crate) fn is_fixed(&self, column: &Column) -> bool {
         self.fixed.contains(&column.name)
+    }
+
+    pub(crate) fn is_large(&self, column: &Column) -> bool {
+        self.large.contains(&column.name)
     }
 
     fn join_keys(&self, join: &str) -> String {
@@ -218,15 +215,15 @@ pub(crate) fn safe(sql: String) -> SqlStr {
     sqlx::SqlSafeStr::into_sql_str(AssertSqlSafe(Arc::<str>::from(sql)))
 }
 
-fn names(columns: &[Column]) -> String {
-    let names: Vec<_> = columns.iter().map(|column| column.name).collect();
+fn names<'a>(columns: impl IntoIterator<Item = &'a Column>) -> String {
+    let names: Vec<_> = columns.into_iter().map(|column| column.name).collect();
     names.join(", ")
 }
 
-fn parameters(columns: &[Column]) -> String {
+fn parameters<'a>(columns: impl IntoIterator<Item = &'a Column>) -> String {
     let parameter =
         |(index, column): (usize, &Column)| format!("${}::{}[]", index + 1, column.kind.sql());
-    let parameters: Vec<_> = columns.iter().enumerate().map(parameter).collect();
+    let parameters: Vec<_> = columns.into_iter().enumerate().map(parameter).collect();
     parameters.join(", ")
 }
 

@@ -65,6 +65,7 @@ static TABLE: Table = Table {
     ],
     key_columns: 2,
     fixed: &[],
+    large: &[],
     create: include_str!("create.sql"),
     serve: include_str!("serve.sql"),
     views: include_str!("views.sql"),

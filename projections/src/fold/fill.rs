@@ -18,7 +18,7 @@ const FILL_BYTES_MAX: usize = 16 * 1024 * 1024;
 const FILL_DATA_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// How many bytes one statement writes over rows that are there.
-const UPSERT_BYTES_MAX: usize = 4 * 1024 * 1024;
+const UPDATE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// How many bytes go to `COPY` in one message.
 const COPY_BYTES: usize = 256 * 1024;
@@ -67,7 +67,7 @@ impl<M: ReadModel> Folding<M> {
     /// Writes everything that is in memory: new rows by `COPY`, others over those that are there.
     async fn flush(&mut self, conn: &mut PgConnection) -> Result<(), sqlx::Error> {
         let mut written = false;
-        let mut upserts = Columns::new(M::TABLE.columns);
+        let mut updates = Columns::over(M::TABLE);
         let mut deletes = Columns::new(M::TABLE.key());
         if self
             .hot
@@ -81,19 +81,19 @@ impl<M: ReadModel> Folding<M> {
                 }
                 cell.changed = false;
                 match &cell.row {
-                    Some(row) => upserts.push(|out| row.write(out)),
+                    Some(row) => updates.push(|out| row.write(out)),
                     None => deletes.push(|out| key.write(out)),
                 }
                 written = true;
-                if upserts.bytes() > UPSERT_BYTES_MAX {
-                    let full = std::mem::replace(&mut upserts, Columns::new(M::TABLE.columns));
+                if updates.bytes() > UPDATE_BYTES_MAX {
+                    let full = std::mem::replace(&mut updates, Columns::over(M::TABLE));
                     let mut writes = Writes::always();
-                    writes.upsert(&self.relation, full);
+                    writes.update(&self.relation, full);
                     execute(conn, writes).await?;
                 }
             }
             let mut writes = Writes::always();
-            writes.upsert(&self.relation, upserts);
+            writes.update(&self.relation, updates);
             writes.delete(&self.relation, deletes);
             execute(conn, writes).await?;
         }

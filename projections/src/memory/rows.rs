@@ -28,16 +28,16 @@ pub(super) struct Checked<'a> {
 pub(super) struct Read<'a> {
     table: &'static Table,
     fields: &'a [Option<Vec<u8>>],
-    without_fixed: bool,
+    without_large: bool,
 }
 
 impl<'a> Checked<'a> {
-    /// Refuses what Postgres refuses of rows that models write: a text with a NUL, and a row that is
-    /// written over twice.
-    pub(super) fn of(change: &'a Change) -> Result<Self, sqlx::Error> {
+    /// Refuses what Postgres refuses of rows that models write to `stored`: a text with a NUL, a row that is
+    /// there already, and one that is written over twice.
+    pub(super) fn of(change: &'a Change, stored: Option<&Rows>) -> Result<Self, sqlx::Error> {
         let table = change.relation.table;
         let columns = match change.action {
-            Action::Upsert | Action::Update | Action::InsertNew => table.columns,
+            Action::Insert | Action::InsertMissing | Action::Update => table.columns,
             Action::Delete => table.key(),
         };
         let rows: Vec<Row> = change.rows.each().collect();
@@ -48,11 +48,18 @@ impl<'a> Checked<'a> {
             if texts.any(|(_, field)| field.as_ref().is_some_and(|field| field.contains(&0))) {
                 return Err(refused("22021", "a text has a NUL"));
             }
-            let is_new = keys.insert(&row[..table.key().len()]);
-            // Postgres would take any of two updates: nobody may rely on which.
-            let is_over = matches!(change.action, Action::Upsert | Action::Update);
-            if !is_new && is_over {
-                return Err(refused("21000", "a row is written over twice"));
+            let key = &row[..table.key().len()];
+            let is_stored = stored.is_some_and(|stored| stored.by_key.contains_key(key));
+            let is_named_before = !keys.insert(key);
+            match change.action {
+                Action::Insert if is_stored || is_named_before => {
+                    return Err(refused("23505", "a row is there already"));
+                }
+                // Postgres would take any of two updates: nobody may rely on which.
+                Action::Update if is_named_before => {
+                    return Err(refused("21000", "a row is written over twice"));
+                }
+                _ => {}
             }
         }
         Ok(Self { change, rows })
@@ -69,18 +76,16 @@ impl Rows {
         for row in checked.rows {
             let key = row[..table.key().len()].to_vec();
             match checked.change.action {
-                Action::Upsert => self.upsert(table, key, row),
-                Action::Update if self.by_key.contains_key(&key) => self.upsert(table, key, row),
-                Action::Update => {}
-                Action::InsertNew => drop(self.by_key.entry(key).or_insert(row)),
+                Action::Insert => drop(self.by_key.insert(key, row)),
+                Action::InsertMissing => drop(self.by_key.entry(key).or_insert(row)),
+                Action::Update => self.update(table, &key, row),
                 Action::Delete => drop(self.by_key.remove(&key)),
             }
         }
     }
 
-    fn upsert(&mut self, table: &Table, key: Row, row: Row) {
-        let Some(stored) = self.by_key.get_mut(&key) else {
-            self.by_key.insert(key, row);
+    fn update(&mut self, table: &Table, key: &Row, row: Row) {
+        let Some(stored) = self.by_key.get_mut(key) else {
             return;
         };
         let fields = stored.iter_mut().zip(row).zip(table.columns);
@@ -99,7 +104,7 @@ impl Rows {
         let mut rows = rows.map(|fields| Read {
             table,
             fields,
-            without_fixed: true,
+            without_large: true,
         });
         rows.try_for_each(|row| each(&row))
     }
@@ -108,7 +113,7 @@ impl Rows {
         self.by_key.values().map(move |fields| Read {
             table,
             fields,
-            without_fixed: false,
+            without_large: false,
         })
     }
 }
@@ -118,7 +123,7 @@ impl Fields for Read<'_> {
         let columns = self.table.columns.iter().zip(self.fields);
         let found = columns.into_iter().find(|(found, _)| found.name == column);
         let (found, field) = found.ok_or_else(|| sqlx::Error::ColumnNotFound(column.to_owned()))?;
-        if self.without_fixed && self.table.is_fixed(found) {
+        if self.without_large && self.table.is_large(found) {
             return Ok(None);
         }
         Ok(field.as_deref())

@@ -35,12 +35,16 @@ pub(crate) async fn execute(
 impl Statement {
     fn of(writes: Writes) -> Result<Self, sqlx::Error> {
         let mut statement = Self::guarded(writes.guard)?;
+        // Room for all of it at once: it may be some tens of megabytes.
+        let columns = writes.changes.iter().map(|change| change.rows.width());
+        let bytes = writes.changes.iter().map(|change| change.rows.bytes_sent());
+        statement.arguments.reserve(columns.sum(), bytes.sum());
         for mut change in writes.changes {
             let relation = &change.relation;
             statement.begin(match change.action {
-                Action::Upsert => &relation.upsert,
+                Action::Insert => &relation.insert,
+                Action::InsertMissing => &relation.insert_missing,
                 Action::Update => &relation.update,
-                Action::InsertNew => &relation.insert_new,
                 Action::Delete => &relation.delete,
             });
             let rows = change.rows.take_into(&mut statement.arguments);

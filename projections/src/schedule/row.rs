@@ -128,6 +128,7 @@ pub(super) static TABLE: Table = Table {
     ],
     key_columns: 2,
     fixed: &[],
+    large: &[],
     create: include_str!("create.sql"),
     serve: include_str!("serve.sql"),
     views: include_str!("views.sql"),

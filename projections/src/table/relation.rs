@@ -10,9 +10,9 @@ pub struct Relation {
     pub(crate) table: &'static Table,
     pub(crate) name: String,
     pub(crate) load: SqlStr,
-    pub(crate) upsert: String,
+    pub(crate) insert: String,
+    pub(crate) insert_missing: String,
     pub(crate) update: String,
-    pub(crate) insert_new: String,
     pub(crate) delete: String,
 }
 
@@ -21,9 +21,9 @@ impl Relation {
         Self {
             table,
             load: table.load(&name),
-            upsert: table.upsert(&name),
+            insert: table.insert(&name),
+            insert_missing: table.insert_missing(&name),
             update: table.update(&name),
-            insert_new: table.insert_new(&name),
             delete: table.delete(&name),
             name,
         }

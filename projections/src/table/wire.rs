@@ -1,7 +1,7 @@
 //! Rows on the wire: Postgres' binary form.
 //!
 //! An element of a binary array and a field of a binary `COPY` are the same bytes (a length and the
-//! value), so one writer serves the `UNNEST` upsert, the `COPY` and the comparison of two rows,
+//! value), so one writer serves the statements with `UNNEST`, the `COPY` and the comparison of two rows,
 //! without a string or a vector in between.
 
 use domain::{Timestamp, Whole};
@@ -13,7 +13,7 @@ use sqlx::postgres::types::Oid;
 use sqlx::postgres::{PgArgumentBuffer, PgArguments, PgTypeInfo, Postgres};
 use uuid::Uuid;
 
-use super::{Column, Kind};
+use super::{Column, Kind, Table};
 
 /// 2000-01-01, from where Postgres counts.
 pub(crate) const EPOCH_MICROSECOND: i64 = 946_684_800_000_000;
@@ -30,15 +30,16 @@ pub struct RowWriter<'a> {
 enum Out<'a> {
     /// Row after row, as `COPY` takes them.
     Rows(&'a mut Vec<u8>),
-    /// Column by column, as arrays.
-    Columns(&'a mut [Vec<u8>]),
+    /// Column by column, as arrays; none for a column that is left out.
+    Columns(&'a mut [Option<Vec<u8>>]),
 }
 
 /// Rows, or keys, on their way to a table: one binary array a column.
 #[derive(Debug)]
 pub struct Columns {
     columns: &'static [Column],
-    buffers: Vec<Vec<u8>>,
+    /// None for a column that is left out.
+    buffers: Vec<Option<Vec<u8>>>,
     rows: usize,
 }
 
@@ -94,26 +95,30 @@ impl<'a> RowWriter<'a> {
         }
     }
 
-    fn begin(&mut self, kind: Kind) -> &mut Vec<u8> {
+    /// Where the next column goes; none where it is left out.
+    fn begin(&mut self, kind: Kind) -> Option<&mut Vec<u8>> {
         debug_assert_eq!(self.columns[self.next].kind, kind, "column {}", self.next);
         let index = self.next;
         self.next += 1;
         match &mut self.out {
-            Out::Rows(buffer) => buffer,
-            Out::Columns(buffers) => &mut buffers[index],
+            Out::Rows(buffer) => Some(buffer),
+            Out::Columns(buffers) => buffers[index].as_mut(),
         }
     }
 
     fn field(&mut self, kind: Kind, bytes: &[u8]) {
-        let buffer = self.begin(kind);
-        buffer.extend_from_slice(&length(bytes.len()));
-        buffer.extend_from_slice(bytes);
+        if let Some(buffer) = self.begin(kind) {
+            buffer.extend_from_slice(&length(bytes.len()));
+            buffer.extend_from_slice(bytes);
+        }
     }
 
     /// A null.
     pub fn null(&mut self) {
         let kind = self.columns[self.next].kind;
-        self.begin(kind).extend_from_slice(&(-1_i32).to_be_bytes());
+        if let Some(buffer) = self.begin(kind) {
+            buffer.extend_from_slice(&(-1_i32).to_be_bytes());
+        }
     }
 
     /// A `text`.
@@ -203,7 +208,9 @@ impl<'a> RowWriter<'a> {
 
     /// A `jsonb`.
     pub fn jsonb(&mut self, value: &impl Serialize) {
-        let buffer = self.begin(Kind::Jsonb);
+        let Some(buffer) = self.begin(Kind::Jsonb) else {
+            return;
+        };
         let start = buffer.len();
         // The length, known afterwards, and the version of the binary form.
         buffer.extend_from_slice(&[0, 0, 0, 0, 1]);
@@ -226,7 +233,18 @@ impl Columns {
     pub fn new(columns: &'static [Column]) -> Self {
         Self {
             columns,
-            buffers: columns.iter().map(|_| Vec::new()).collect(),
+            buffers: columns.iter().map(|_| Some(Vec::new())).collect(),
+            rows: 0,
+        }
+    }
+
+    /// None yet, of the columns of `table` that are written over where a row is there: without what is fixed.
+    #[must_use]
+    pub fn over(table: &'static Table) -> Self {
+        let buffer = |column| (!table.is_fixed(column)).then(Vec::new);
+        Self {
+            columns: table.columns,
+            buffers: table.columns.iter().map(buffer).collect(),
             rows: 0,
         }
     }
@@ -243,9 +261,12 @@ impl Columns {
         self.rows
     }
 
-    /// Each row by itself: its fields, a null being none.
+    /// Each row by itself: its fields, a null being none, and so is what is left out.
     pub(crate) fn each(&self) -> impl Iterator<Item = Vec<Option<Vec<u8>>>> {
-        let mut columns: Vec<_> = self.buffers.iter().map(|buffer| fields(buffer)).collect();
+        let buffers = self.buffers.iter().map(Option::as_deref);
+        let mut columns: Vec<_> = buffers
+            .map(|buffer| fields(buffer.unwrap_or_default()))
+            .collect();
         (0..self.rows).map(move |_| {
             let row = columns.iter_mut().map(Iterator::next);
             row.map(|field| field.flatten().map(<[u8]>::to_vec))
@@ -258,7 +279,19 @@ impl Columns {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.buffers.iter().map(Vec::len).sum()
+        self.buffers.iter().flatten().map(Vec::len).sum()
+    }
+
+    /// How many columns are written.
+    pub(crate) fn width(&self) -> usize {
+        self.buffers.iter().flatten().count()
+    }
+
+    /// How many bytes the arguments have that [`Columns::take_into`] adds.
+    pub(crate) fn bytes_sent(&self) -> usize {
+        /// The length of an argument, and what an array begins with.
+        const COLUMN_BYTES: usize = 24;
+        self.bytes() + COLUMN_BYTES * self.width()
     }
 
     /// What was pushed, as the arguments of a statement; empty again afterwards.
@@ -270,19 +303,21 @@ impl Columns {
 
     /// The same, behind the arguments that are there.
     pub(crate) fn take_into(&mut self, arguments: &mut PgArguments) -> Result<(), BoxDynError> {
-        for (column, elements) in self.columns.iter().zip(&mut self.buffers) {
-            arguments.add(Array {
-                kind: column.kind,
-                rows: self.rows,
-                elements: std::mem::take(elements),
-            })?;
+        for (column, buffer) in self.columns.iter().zip(&mut self.buffers) {
+            if let Some(elements) = buffer {
+                arguments.add(Array {
+                    kind: column.kind,
+                    rows: self.rows,
+                    elements: std::mem::take(elements),
+                })?;
+            }
         }
         self.rows = 0;
         Ok(())
     }
 
     pub(crate) fn clear(&mut self) {
-        self.buffers.iter_mut().for_each(Vec::clear);
+        self.buffers.iter_mut().flatten().for_each(Vec::clear);
         self.rows = 0;
     }
 }

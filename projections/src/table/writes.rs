@@ -54,12 +54,12 @@ pub struct Change {
 /// What becomes of the rows of a [`Change`]: each is named once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// Whole rows, written over those that are there, but for what is fixed.
-    Upsert,
-    /// Whole rows, written over those that are there, as with `Upsert`; one that is not there does not come.
-    Update,
+    /// Whole rows that are not there; with one that is, nothing can be stored.
+    Insert,
     /// Whole rows; one that is there stays as it is.
-    InsertNew,
+    InsertMissing,
+    /// Rows as [`Columns::over`] has them, written over those that are there; one that is not there does not come.
+    Update,
     /// Keys, whose rows go.
     Delete,
 }
@@ -103,19 +103,19 @@ impl Writes {
         Self::guarded(Guard::Hold { term, at })
     }
 
-    /// Adds whole rows, over those that are there, but for what is fixed. Each key may be there once.
-    pub fn upsert(&mut self, relation: &Arc<Relation>, rows: Columns) {
-        self.change(relation, Action::Upsert, rows);
-    }
-
-    /// The same for rows that are known to be there.
-    pub fn update(&mut self, relation: &Arc<Relation>, rows: Columns) {
-        self.change(relation, Action::Update, rows);
+    /// Adds whole rows that are not there.
+    pub fn insert(&mut self, relation: &Arc<Relation>, rows: Columns) {
+        self.change(relation, Action::Insert, rows);
     }
 
     /// Adds whole rows; where there is a row of the same key already, it stays.
-    pub fn insert_new(&mut self, relation: &Arc<Relation>, rows: Columns) {
-        self.change(relation, Action::InsertNew, rows);
+    pub fn insert_missing(&mut self, relation: &Arc<Relation>, rows: Columns) {
+        self.change(relation, Action::InsertMissing, rows);
+    }
+
+    /// Adds rows, as [`Columns::over`] has them, over those that are there. Each key may be there once.
+    pub fn update(&mut self, relation: &Arc<Relation>, rows: Columns) {
+        self.change(relation, Action::Update, rows);
     }
 
     /// Adds that the rows of `keys` go.

@@ -41,16 +41,15 @@ contract!(
     a_term_begins_where_the_last_one_came_to,
     rows_of_every_model_are_read_as_they_were_written,
     a_key_without_a_row_is_passed_over,
-    a_row_is_written_over,
+    a_row_that_is_there_is_not_put_there_again,
     an_update_is_of_rows_that_are_there,
-    what_is_fixed_is_neither_read_nor_written_over,
+    what_is_fixed_is_not_written_over_nor_read_where_it_is_large,
     where_only_new_rows_are_wanted_a_row_that_is_there_stays,
     a_deleted_row_is_gone,
     whoever_is_elsewhere_writes_nothing,
     whoever_is_of_an_earlier_term_writes_nothing,
     whoever_holds_the_read_side_leaves_it_where_it_is,
     a_row_that_cannot_be_stored_leaves_the_others_as_they_were,
-    a_row_is_written_over_once,
     what_is_rehearsed_leaves_nothing,
     a_stopped_model_has_to_be_built,
     a_model_that_comes_later_has_to_be_built,
@@ -160,10 +159,18 @@ fn queue(name: &str, version: u64) -> QueueRow {
     }
 }
 
-/// Adds `queues` to `writes`, over those that are there.
+/// `rows` as they are written over those that are there.
+fn over<'a, M: ReadModel>(rows: impl IntoIterator<Item = &'a M::Row>) -> Columns {
+    let mut columns = Columns::over(M::TABLE);
+    rows.into_iter()
+        .for_each(|row| columns.push(|out| row.write(out)));
+    columns
+}
+
+/// Adds `queues`, which are not there, to `writes`.
 fn put(mut writes: Writes, queues: &[QueueRow]) -> Writes {
     let rows = rows_of::<queue::Model>(queues);
-    writes.upsert(&relation::<queue::Model>(), rows);
+    writes.insert(&relation::<queue::Model>(), rows);
     writes
 }
 
@@ -180,7 +187,7 @@ fn put_unstorable(mut writes: Writes) -> Writes {
         out.count(1);
         out.timestamp(time("09:00"));
     });
-    writes.upsert(&relation::<queue::Model>(), rows);
+    writes.insert(&relation::<queue::Model>(), rows);
     writes
 }
 
@@ -219,8 +226,8 @@ async fn read_as_written<M: ReadModel>(runner: &mut Runner) {
     assert!(!rows.is_empty(), "{} has rows", M::TABLE.name);
     let mut writes = Writes::always();
     match M::ROWS {
-        Rows::Folded => writes.upsert(&relation::<M>(), rows_of::<M>(rows.values())),
-        Rows::Once => writes.insert_new(&relation::<M>(), rows_of::<M>(rows.values())),
+        Rows::Folded => writes.insert(&relation::<M>(), rows_of::<M>(rows.values())),
+        Rows::Once => writes.insert_missing(&relation::<M>(), rows_of::<M>(rows.values())),
     }
     assert!(runner.write(writes).await);
     let loaded = runner.load::<M>(rows.keys().cloned()).await;
@@ -239,15 +246,21 @@ async fn a_key_without_a_row_is_passed_over(kept: Kept) {
     assert_eq!(found, [queue("mail", 1)]);
 }
 
-async fn a_row_is_written_over(kept: Kept) {
+async fn a_row_that_is_there_is_not_put_there_again(kept: Kept) {
     let mut runner = kept.begin(&Model::all()).await;
-    let both = [queue("mail", 1), queue("print", 1)];
-    let writes = put(runner.advance(0, 1), &both);
+    let writes = put(runner.advance(0, 1), &[queue("mail", 1)]);
     assert!(runner.write(writes).await);
-    let writes = put(runner.advance(1, 2), &[queue("mail", 2)]);
-    assert!(runner.write(writes).await);
-    let found = runner.queues(&["mail", "print"]).await;
-    assert_eq!(found, [queue("mail", 2), queue("print", 1)]);
+    let both = [queue("print", 2), queue("mail", 2)];
+    for (what, queues) in [
+        ("one that is there", &both[..]),
+        ("one twice", &[queue("scan", 2), queue("scan", 3)]),
+    ] {
+        let writes = put(runner.advance(1, 2), queues);
+        let refused = runner.session.write(writes).await;
+        assert_eq!(code(refused).as_deref(), Some("23505"), "{what}");
+    }
+    let found = runner.queues(&["mail", "print", "scan"]).await;
+    assert_eq!(found, [queue("mail", 1)], "nothing of it is there");
 }
 
 async fn an_update_is_of_rows_that_are_there(kept: Kept) {
@@ -256,14 +269,14 @@ async fn an_update_is_of_rows_that_are_there(kept: Kept) {
     let writes = put(runner.advance(0, 1), &both);
     assert!(runner.write(writes).await);
     let mut writes = runner.advance(1, 2);
-    let rows = rows_of::<queue::Model>(&[queue("mail", 2), queue("scan", 2)]);
+    let rows = over::<queue::Model>(&[queue("mail", 2), queue("scan", 2)]);
     writes.update(&relation::<queue::Model>(), rows);
     assert!(runner.write(writes).await);
     let found = runner.queues(&["mail", "print", "scan"]).await;
     assert_eq!(found, [queue("mail", 2), queue("print", 1)]);
 }
 
-async fn what_is_fixed_is_neither_read_nor_written_over(kept: Kept) {
+async fn what_is_fixed_is_not_written_over_nor_read_where_it_is_large(kept: Kept) {
     let (journal, acme) = (Journal::default(), tenant("acme"));
     let mut job_spec = spec();
     job_spec.payload = Some(json(r#"{"to":"rita"}"#));
@@ -272,7 +285,7 @@ async fn what_is_fixed_is_neither_read_nor_written_over(kept: Kept) {
     let key = (acme, id(1));
     let mut runner = kept.begin(&Model::all()).await;
     let mut writes = runner.advance(0, 1);
-    writes.upsert(
+    writes.insert(
         &relation::<job::Model>(),
         rows_of::<job::Model>(rows.values()),
     );
@@ -280,18 +293,14 @@ async fn what_is_fixed_is_neither_read_nor_written_over(kept: Kept) {
 
     let mut loaded = runner.load::<job::Model>([key]).await.remove(0);
     assert_eq!(loaded.payload, None);
-    for version in [2, 3] {
-        loaded.version = version;
-        let mut writes = runner.advance(version - 1, version);
-        let rows = rows_of::<job::Model>([&loaded]);
-        match version {
-            2 => writes.upsert(&relation::<job::Model>(), rows),
-            _ => writes.update(&relation::<job::Model>(), rows),
-        }
-        assert!(runner.write(writes).await);
-    }
+    let queue = loaded.queue.clone();
+    loaded.queue = domain::Token::new("elsewhere").expect("a queue's name");
+    loaded.version = 2;
+    let mut writes = runner.advance(1, 2);
+    writes.update(&relation::<job::Model>(), over::<job::Model>([&loaded]));
+    assert!(runner.write(writes).await);
     let job = kept.job().await;
-    assert_eq!(job.version, 3);
+    assert_eq!((job.version, &job.queue), (2, &queue));
     let payload = job.payload.as_ref().map(domain::Json::get);
     assert_eq!(payload, Some(r#"{"to":"rita"}"#));
 }
@@ -302,7 +311,7 @@ async fn where_only_new_rows_are_wanted_a_row_that_is_there_stays(kept: Kept) {
     assert!(runner.write(writes).await);
     let mut writes = runner.advance(1, 2);
     let both = [queue("mail", 2), queue("print", 2)];
-    writes.insert_new(
+    writes.insert_missing(
         &relation::<queue::Model>(),
         rows_of::<queue::Model>(both.iter()),
     );
@@ -377,15 +386,6 @@ async fn a_row_that_cannot_be_stored_leaves_the_others_as_they_were(kept: Kept) 
     assert_eq!(runner.queues(&["mail", "print"]).await, []);
     let writes = runner.advance(0, 1);
     assert!(runner.write(writes).await, "it has not moved");
-}
-
-async fn a_row_is_written_over_once(kept: Kept) {
-    let mut runner = kept.begin(&Model::all()).await;
-    let twice = [queue("mail", 1), queue("mail", 2)];
-    let writes = put(runner.advance(0, 1), &twice);
-    let refused = runner.session.write(writes).await;
-    assert_eq!(code(refused).as_deref(), Some("21000"));
-    assert_eq!(runner.queues(&["mail"]).await, []);
 }
 
 async fn what_is_rehearsed_leaves_nothing(kept: Kept) {

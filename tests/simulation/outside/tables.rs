@@ -210,6 +210,7 @@ async fn unstorable(world: &World) -> sqlx::Error {
         columns: &COLUMNS,
         key_columns: 1,
         fixed: &[],
+        large: &[],
         create: "",
         serve: "",
         views: "",
@@ -217,7 +218,7 @@ async fn unstorable(world: &World) -> sqlx::Error {
     let mut rows = Columns::new(&COLUMNS);
     rows.push(|out| out.text("\0"));
     let mut writes = Writes::always();
-    writes.upsert(&Arc::new(Relation::of(&TABLE)), rows);
+    writes.insert(&Arc::new(Relation::of(&TABLE)), rows);
     let refused = world.tables.clone().rehearse(writes).await;
     refused.expect_err("no store takes a NUL")
 }
