@@ -1,6 +1,9 @@
 //! One event as it stands in a commit: `{type, data?, v, occurred_at?}`.
 //!
-//! Its data stays as JSON, which is looked at once, by whoever knows the category.
+//! Its data stays as JSON, which is looked at once, by whoever knows the category first.
+
+use std::any::Any;
+use std::sync::{Arc, OnceLock};
 
 use serde::Deserialize;
 use serde::de::value::{BorrowedStrDeserializer, MapAccessDeserializer};
@@ -23,6 +26,9 @@ pub struct RecordedEvent {
     pub occurred_at: Option<Timestamp>,
     #[serde(default)]
     data: Option<Box<RawValue>>,
+    /// What it was decoded to, for everybody who has the same commit.
+    #[serde(skip)]
+    decoded: OnceLock<Arc<dyn Any + Send + Sync>>,
 }
 
 /// An event that this program cannot take.
@@ -70,6 +76,21 @@ impl RecordedEvent {
                 known: event.version(),
             });
         }
+        Ok(event)
+    }
+
+    /// The same, decoded by the first who asks: dispatcher, reactor and read side read the same commits.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode).
+    pub fn shared<E: Event>(&self) -> Result<Arc<E>, DecodeError> {
+        let decoded = self.decoded.get().cloned();
+        if let Some(Ok(event)) = decoded.map(Arc::downcast) {
+            return Ok(event);
+        }
+        let event = Arc::new(self.decode()?);
+        // Where another was faster there are two that are equal.
+        let _ = self.decoded.set(Arc::clone(&event) as _);
         Ok(event)
     }
 

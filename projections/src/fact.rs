@@ -31,11 +31,11 @@ struct Content {
 /// An event in the shape of its category.
 #[derive(Debug)]
 enum Decoded {
-    Assignment(assignment::Event),
-    Job(job::Event),
-    Queue(queue::Event),
-    Schedule(schedule::Event),
-    Batch(batch::Event),
+    Assignment(Arc<assignment::Event>),
+    Job(Arc<job::Event>),
+    Queue(Arc<queue::Event>),
+    Schedule(Arc<schedule::Event>),
+    Batch(Arc<batch::Event>),
     /// Nobody asked for it to be decoded.
     Unread,
 }
@@ -265,9 +265,9 @@ fn decoder(stream: &StreamId, reads: &[Reads]) -> Option<Decoder> {
 
 fn decode<E: domain::Event>(
     event: &RecordedEvent,
-    decoded: fn(E) -> Decoded,
+    decoded: fn(Arc<E>) -> Decoded,
 ) -> Result<Decoded, Poison> {
-    let event = event.decode();
+    let event = event.shared();
     event
         .map(decoded)
         .map_err(|error| Poison::from_error(&error))

@@ -3,6 +3,7 @@
 //! A payload and a result are kept as they were written: nothing here looks into them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use domain::job::{Command, Job, Parent, ParentKind, Spec, Unique};
 use domain::{Tenant, Timestamp};
@@ -259,7 +260,7 @@ impl Body for EnqueueJob {
             Some(body) => unique(body, fields).map(Some),
             None => Some(None),
         };
-        Some(Command::Enqueue(Box::new(Spec {
+        Some(Command::Enqueue(Arc::new(Spec {
             deadline: deadline?,
             unique: unique?,
             ..template?.spec(run_after?, parent?)

@@ -1,5 +1,7 @@
 //! Carries effects out, as commands through the handlers.
 
+use std::sync::Arc;
+
 use domain::job::{self, Job};
 use domain::schedule::{self, Schedule};
 use domain::{Aggregate as _, CommandId, StreamId, Tenant, Timestamp, Token};
@@ -30,7 +32,7 @@ pub(super) async fn carry_out(parts: &Parts, reaction: Reaction) -> Result<Optio
                 return Ok(None);
             };
             let spec = spec.job(&about.id, run_after);
-            let enqueue = job::Command::Enqueue(Box::new(spec));
+            let enqueue = job::Command::Enqueue(Arc::new(spec));
             let stream = job_stream(&about.tenant, job);
             ask(&parts.jobs, &stream, cause, enqueue).await?;
         }

@@ -1,5 +1,7 @@
 //! From a fact to its effects. Pure: the same fact has the same effects, however often it is seen.
 
+use std::sync::Arc;
+
 use domain::batch::{self, Batch};
 use domain::job::{self, Job, Parent, ParentKind};
 use domain::schedule::{self, RunOutcome, Schedule};
@@ -40,7 +42,7 @@ pub enum Effect {
         /// Under which id.
         job: Uuid,
         /// What is to be done.
-        spec: Box<job::Spec>,
+        spec: Arc<job::Spec>,
     },
 }
 
@@ -82,9 +84,9 @@ pub fn react(commit: &Commit) -> Vec<Reaction> {
     }
 }
 
-fn of_schedule(event: schedule::Event) -> Option<Effect> {
+fn of_schedule(event: &schedule::Event) -> Option<Effect> {
     use schedule::Event;
-    match event {
+    match *event {
         Event::Fired { job, run_after, .. } => Some(Effect::EnqueueRun { job, run_after }),
         Event::Superseded { job } => Some(Effect::CancelRun { job }),
         Event::Created { .. }
@@ -98,7 +100,7 @@ fn of_schedule(event: schedule::Event) -> Option<Effect> {
     }
 }
 
-fn of_batch(id: Uuid, event: batch::Event) -> Option<Effect> {
+fn of_batch(id: Uuid, event: &batch::Event) -> Option<Effect> {
     use batch::Event;
     match event {
         Event::Opened(spec) if spec.jobs.is_none() => None,
@@ -108,18 +110,19 @@ fn of_batch(id: Uuid, event: batch::Event) -> Option<Effect> {
             counts,
             on_complete,
         } => {
-            let (job, spec) = batch::follow_up(id, *on_complete?, counts);
-            let spec = Box::new(spec);
+            let on_complete = on_complete.as_deref()?.clone();
+            let (job, spec) = batch::follow_up(id, on_complete, *counts);
+            let spec = Arc::new(spec);
             Some(Effect::EnqueueFollowUp { job, spec })
         }
     }
 }
 
 /// The schedule or the batch that waits for the job, and that it has ended.
-fn of_job(job: Uuid, event: job::Event) -> Option<(Category, Uuid, Effect)> {
+fn of_job(job: Uuid, event: &job::Event) -> Option<(Category, Uuid, Effect)> {
     use job::Event;
     let (parent, outcome, result) = match event {
-        Event::Completed { result, parent, .. } => (parent, RunOutcome::Succeeded, result),
+        Event::Completed { result, parent, .. } => (parent, RunOutcome::Succeeded, result.as_ref()),
         Event::DeadLettered { parent, .. } => (parent, RunOutcome::Failed, None),
         Event::Cancelled { parent, .. } => (parent, RunOutcome::Cancelled, None),
         Event::Enqueued(_)
@@ -131,14 +134,14 @@ fn of_job(job: Uuid, event: job::Event) -> Option<(Category, Uuid, Effect)> {
         | Event::Retried { .. }
         | Event::Requeued => return None,
     };
-    let Parent { kind, id } = parent?;
+    let Parent { kind, id } = parent.as_ref()?;
     let id = id.as_str().parse().ok()?;
     match kind {
         ParentKind::Schedule => {
             let end = Effect::EndRun {
                 job,
                 outcome,
-                result,
+                result: result.cloned(),
             };
             Some((Schedule::CATEGORY, id, end))
         }
@@ -152,11 +155,11 @@ fn of_job(job: Uuid, event: job::Event) -> Option<(Category, Uuid, Effect)> {
 
 fn of_each<E: domain::Event>(
     commit: &Commit,
-    mut effect: impl FnMut(E) -> Option<(StreamId, Effect)>,
+    mut effect: impl FnMut(&E) -> Option<(StreamId, Effect)>,
 ) -> Vec<Reaction> {
     let mut reactions = Vec::new();
     for (index, recorded) in (0..).zip(&commit.payload.events) {
-        let event = match recorded.decode() {
+        let event = match recorded.shared() {
             Ok(event) => event,
             Err(error) => {
                 metrics::counter!("ledgerline_reactions_unreadable_total").increment(1);
@@ -168,7 +171,7 @@ fn of_each<E: domain::Event>(
                 continue;
             }
         };
-        reactions.extend(effect(event).map(|(about, effect)| Reaction {
+        reactions.extend(effect(&event).map(|(about, effect)| Reaction {
             cause: EventPosition {
                 position: commit.position,
                 index,

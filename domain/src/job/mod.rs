@@ -22,6 +22,8 @@ mod template;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantNames};
 
@@ -34,7 +36,7 @@ use crate::{Aggregate, Category, Context, Json, Name, Timestamp};
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
     /// Put it into its queue.
-    Enqueue(Box<Spec>),
+    Enqueue(Arc<Spec>),
     /// Hand it out to `worker` as the attempt with this number.
     Start { attempt: u32, worker: Name },
     /// Say how far the attempt is.
@@ -66,7 +68,7 @@ pub enum Command {
 #[strum(serialize_all = "snake_case")]
 pub enum Event {
     /// It waits in its queue.
-    Enqueued(Box<Spec>),
+    Enqueued(Arc<Spec>),
     /// A worker has it.
     Started { attempt: u32, worker: Name },
     /// Its worker told how far it is.

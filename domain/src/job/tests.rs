@@ -39,7 +39,7 @@ fn fixed(attempts: u64, delay_ms: u64) -> Retry {
 }
 
 fn enqueued() -> Event {
-    Event::Enqueued(Box::new(spec()))
+    Event::Enqueued(Arc::new(spec()))
 }
 
 fn started(attempt: u32) -> Event {
@@ -90,10 +90,10 @@ fn running() -> Given<Job> {
 #[test]
 fn a_job_is_enqueued_once() {
     given::<Job>([])
-        .when(Command::Enqueue(Box::new(spec())))
+        .when(Command::Enqueue(Arc::new(spec())))
         .then([enqueued()]);
     given::<Job>([enqueued()])
-        .when(Command::Enqueue(Box::new(spec())))
+        .when(Command::Enqueue(Arc::new(spec())))
         .then_refused(Refusal::AlreadyEnqueued);
     given::<Job>([])
         .when(start(1))
@@ -103,7 +103,7 @@ fn a_job_is_enqueued_once() {
 #[test]
 fn the_second_enqueue_of_a_unique_job_changes_nothing() {
     let unique = || {
-        Box::new(Spec {
+        Arc::new(Spec {
             unique: Some(Unique {
                 key: name("invoice-7"),
                 window_s: None,
@@ -115,7 +115,7 @@ fn the_second_enqueue_of_a_unique_job_changes_nothing() {
         .when(Command::Enqueue(unique()))
         .then_nothing();
     given::<Job>([Event::Enqueued(unique())])
-        .when(Command::Enqueue(Box::new(spec())))
+        .when(Command::Enqueue(Arc::new(spec())))
         .then_refused(Refusal::AlreadyEnqueued);
 }
 
@@ -238,7 +238,7 @@ fn a_waiting_job_is_not_handed_out_before_its_time() {
         run_after: Some(time("10:30")),
         ..spec()
     };
-    given::<Job>([Event::Enqueued(Box::new(later))])
+    given::<Job>([Event::Enqueued(Arc::new(later))])
         .when(start(1))
         .then_refused(Refusal::NotReady { attempt: 1 });
 }
@@ -270,7 +270,7 @@ fn a_lease_that_ran_out_counts_as_a_failure_and_a_release_does_not() {
 #[test]
 fn a_deadline_ends_what_waits_what_runs_and_what_would_come_too_late() {
     let until = |at: &str| {
-        Event::Enqueued(Box::new(Spec {
+        Event::Enqueued(Arc::new(Spec {
             deadline: Some(time(at)),
             ..spec()
         }))
@@ -397,7 +397,7 @@ fn whatever_ends_a_job_names_its_parent() {
         id: Token::new("b1").expect("a token"),
     };
     let child = || {
-        Event::Enqueued(Box::new(Spec {
+        Event::Enqueued(Arc::new(Spec {
             parent: Some(parent.clone()),
             ..spec()
         }))

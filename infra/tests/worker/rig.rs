@@ -122,7 +122,7 @@ impl House {
 
     pub(crate) async fn enqueue_as(&self, spec: Spec) -> Uuid {
         let id = self.parts.clock.fresh_id();
-        let enqueued = self.say(id, Command::Enqueue(Box::new(spec))).await;
+        let enqueued = self.say(id, Command::Enqueue(Arc::new(spec))).await;
         enqueued.expect("enqueued");
         id
     }

@@ -1,5 +1,7 @@
 //! Programs that open a batch, fill it, and say how many jobs it has.
 
+use std::sync::Arc;
+
 use domain::batch::{self, Batch, JobCount};
 use domain::job::{Command, Job, Spec};
 use serde_json::json;
@@ -33,7 +35,7 @@ pub(super) async fn fill(client: Client) {
         spec["parent"] = serde_json::to_value(batch::parent(id)).expect("JSON");
         let spec: Spec = serde_json::from_value(spec).expect("a spec");
         let job = stream::<Job>(batch::job_id(id, index));
-        let enqueue = Command::Enqueue(Box::new(spec));
+        let enqueue = Command::Enqueue(Arc::new(spec));
         client.ask(|process| &process.jobs, &job, enqueue).await;
         client.pause(2_000).await;
         if rng.one_in(8) {

@@ -1,5 +1,7 @@
 //! Programs that enqueue jobs of all sorts, cancel some of them, and put dead ones back.
 
+use std::sync::Arc;
+
 use domain::job::{Command, Job, Spec};
 use serde_json::{Value, json};
 
@@ -22,7 +24,7 @@ pub(super) async fn enqueue(client: Client) {
     }
     let spec: Spec = serde_json::from_value(spec).expect("a spec");
     let ask = async |command| client.ask(|process| &process.jobs, &job, command).await;
-    let enqueued = ask(Command::Enqueue(Box::new(spec))).await;
+    let enqueued = ask(Command::Enqueue(Arc::new(spec))).await;
     if !matches!(enqueued, Told::Done(_)) {
         return;
     }

@@ -101,7 +101,7 @@ impl Table {
                 jobs.push(Folded {
                     key: (commit.stream.tenant.clone(), id),
                     ready_at: spec.run_after,
-                    spec: *spec,
+                    spec: Arc::unwrap_or_clone(spec),
                     status: Status::Waiting,
                     attempt: 0,
                     since: commit.payload.at,

@@ -131,7 +131,7 @@ impl Appends {
         while let Some(commit) = commits.next().await {
             for recorded in &commit?.payload.events {
                 match recorded.decode::<Event>() {
-                    Ok(Event::Enqueued(spec)) => found = Some((*spec, 0)),
+                    Ok(Event::Enqueued(spec)) => found = Some((Arc::unwrap_or_clone(spec), 0)),
                     Ok(Event::Started { attempt, .. }) => {
                         found = found.map(|(spec, _)| (spec, attempt));
                     }
@@ -245,7 +245,7 @@ impl Shared {
             .ok()?;
         let enqueued = first.payload.events.first()?.decode::<Event>();
         match enqueued {
-            Ok(Event::Enqueued(spec)) => Some(*spec),
+            Ok(Event::Enqueued(spec)) => Some(Arc::unwrap_or_clone(spec)),
             Ok(_) | Err(_) => None,
         }
     }

@@ -170,7 +170,7 @@ impl Term {
             };
             let job = (stream.tenant.clone(), id);
             for event in decoded::<job::Event>(commit) {
-                self.happened(&job, event, stream).await?;
+                self.happened(&job, &event, stream).await?;
             }
         }
         Ok(())
@@ -179,22 +179,22 @@ impl Term {
     async fn happened(
         &mut self,
         job: &JobKey,
-        event: job::Event,
+        event: &job::Event,
         stream: &StreamId,
     ) -> Result<(), Ended> {
         let now = self.parts.clock.now();
         if let job::Event::Enqueued(spec) = event {
             let waiting = WaitingJob {
                 ready_at: spec.run_after,
-                spec: Arc::from(spec),
+                spec: Arc::clone(spec),
                 is_whole: true,
                 attempt: 0,
             };
             self.board.insert(job.clone(), waiting, now);
             return Ok(());
         }
-        let is_known = self.board.happened(job, &event, now);
-        if !is_known && event == job::Event::Requeued {
+        let is_known = self.board.happened(job, event, now);
+        if !is_known && *event == job::Event::Requeued {
             let found = self.appends.look_up(stream).await?;
             if let Some((spec, attempt)) = found {
                 let waiting = WaitingJob {
@@ -321,10 +321,10 @@ impl Term {
 }
 
 /// The events of a commit; one that cannot be decoded ends them, visibly.
-fn decoded<E: domain::Event>(commit: &Commit) -> Vec<E> {
+fn decoded<E: domain::Event>(commit: &Commit) -> Vec<Arc<E>> {
     let mut events = Vec::with_capacity(commit.payload.events.len());
     for recorded in &commit.payload.events {
-        match recorded.decode() {
+        match recorded.shared() {
             Ok(event) => events.push(event),
             Err(error) => {
                 metrics::counter!("ledgerline_dispatch_unreadable_total").increment(1);

@@ -90,7 +90,7 @@ impl House {
 
     async fn enqueue(&self, number: u128, spec: Spec) -> Uuid {
         let id = Uuid::from_u128(number);
-        let enqueued = self.say(id, Command::Enqueue(Box::new(spec))).await;
+        let enqueued = self.say(id, Command::Enqueue(Arc::new(spec))).await;
         enqueued.expect("enqueued");
         id
     }

@@ -113,7 +113,7 @@ impl Journal {
 
     /// Enqueues a job.
     pub(crate) fn enqueue(&self, tenant: &Tenant, id: Uuid, spec: job::Spec, at: &str) -> Position {
-        self.job(tenant, id, &job::Command::Enqueue(Box::new(spec)), at)
+        self.job(tenant, id, &job::Command::Enqueue(Arc::new(spec)), at)
     }
 
     /// Hands a job out.
