@@ -198,11 +198,11 @@ impl Run {
     fn run(&self, number: usize, key: Key, command: Command) {
         let app = self.app.clone();
         self.running.push(match command {
-            Command::Assignment(issued) => Box::pin(carry_out(app, number, key, issued)),
-            Command::Job(issued) => Box::pin(carry_out(app, number, key, issued)),
-            Command::Queue(issued) => Box::pin(carry_out(app, number, key, issued)),
-            Command::Schedule(issued) => Box::pin(carry_out(app, number, key, issued)),
-            Command::Batch(issued) => Box::pin(carry_out(app, number, key, issued)),
+            Command::Assignment(issued) => carry_out(app, number, key, issued),
+            Command::Job(issued) => carry_out(app, number, key, issued),
+            Command::Queue(issued) => carry_out(app, number, key, issued),
+            Command::Schedule(issued) => carry_out(app, number, key, issued),
+            Command::Batch(issued) => carry_out(app, number, key, issued),
         });
     }
 
@@ -218,23 +218,27 @@ impl Run {
     }
 }
 
-async fn carry_out<A: Target>(
+/// A block, where the arguments of an `async fn` would be there twice.
+fn carry_out<A: Target>(
     app: App,
     number: usize,
     key: Key,
     issued: Issued<A>,
-) -> (usize, Key, Outcome) {
-    let limit = app.limits.request_timeout;
-    let handled = A::handler(&app).handle(&issued.stream, issued.request);
-    let outcome = match tokio::time::timeout(limit, handled).await {
-        Ok(Ok(receipt)) => {
-            let created = issued.creates && !receipt.unchanged;
-            Ok((if created { 201 } else { 200 }, ReceiptBody::from(receipt)))
-        }
-        Ok(Err(failure)) => Err(ApiError::from(failure)),
-        Err(_elapsed) => Err(ApiError::TimedOut(limit.as_secs())),
-    };
-    (number, key, outcome)
+) -> BoxFuture<'static, (usize, Key, Outcome)> {
+    async move {
+        let limit = app.limits.request_timeout;
+        let handled = A::handler(&app).handle(&issued.stream, issued.request);
+        let outcome = match tokio::time::timeout(limit, handled).await {
+            Ok(Ok(receipt)) => {
+                let created = issued.creates && !receipt.unchanged;
+                Ok((if created { 201 } else { 200 }, ReceiptBody::from(receipt)))
+            }
+            Ok(Err(failure)) => Err(ApiError::from(failure)),
+            Err(_elapsed) => Err(ApiError::TimedOut(limit.as_secs())),
+        };
+        (number, key, outcome)
+    }
+    .boxed()
 }
 
 impl Answers {

@@ -28,8 +28,10 @@ use domain::{
     StreamId,
 };
 use fail::fail_point;
+use futures_util::FutureExt as _;
 use quick_cache::sync::Cache;
 use tokio::sync::Mutex;
+use tracing::Instrument as _;
 
 use self::loaded::Loaded;
 use crate::journal::BoxError;
@@ -114,8 +116,17 @@ impl<A: Aggregate> Handler<A> {
     ///
     /// # Errors
     /// See [`Failure`]. Only after [`Failure::Unavailable`] may the command have been carried out.
-    #[tracing::instrument(name = "command.handle", level = "debug", skip_all, fields(%stream, command = %request.id))]
-    pub async fn handle(
+    pub fn handle(
+        &self,
+        stream: &StreamId,
+        request: Request<A::Command>,
+    ) -> impl Future<Output = Result<Receipt, Failure<A::Refusal>>> + Send {
+        // The attribute would have room for two of the future, of which there may be ten thousand.
+        let span = tracing::debug_span!("command.handle", %stream, command = %request.id);
+        self.carry_out(stream, request).instrument(span)
+    }
+
+    async fn carry_out(
         &self,
         stream: &StreamId,
         request: Request<A::Command>,
@@ -185,7 +196,9 @@ impl<A: Aggregate> Handler<A> {
             None if Self::begins(request, context) => slot.insert(Loaded::empty()),
             None => {
                 fresh = true;
-                slot.insert(Loaded::load(stream, &*self.journal, &*self.snapshots).await?)
+                // Most commands find their state in memory, so that this is worth a place of its own.
+                let loading = Loaded::load(stream, &*self.journal, &*self.snapshots).boxed();
+                slot.insert(loading.await?)
             }
         };
         if let Some(after) = earlier_after

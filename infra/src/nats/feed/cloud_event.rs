@@ -1,7 +1,7 @@
 //! An event of the feed as a CloudEvent 1.0 in binary mode: attributes in headers, data as payload.
 //!
-//! Header values are percent-encoded as the HTTP binding has it (section 3.1.3.2), because names of
-//! people may have any letters and headers may not.
+//! Names and whatever else comes from outside are percent-encoded as the HTTP binding has it (section 3.1.3.2),
+//! because names of people may have any letters and headers may not. Tokens, numbers, times and ids are plain.
 
 use std::borrow::Cow;
 
@@ -36,29 +36,31 @@ const TRACE_BEFORE: HeaderName = HeaderName::from_static("traceparent");
 /// The event's attributes.
 pub(super) fn headers(event: &FeedEvent) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    let mut insert = |name: HeaderName, value: &str| headers.insert(name, &*percent::encode(value));
     let id = event.position.to_string();
-    insert(NATS_MESSAGE_ID, &id);
-    insert(SPEC_VERSION, "1.0");
-    insert(ID, &id);
-    insert(SOURCE, &format!("/ledgerline/{}", event.tenant));
-    insert(TYPE, &event.cloud_event_type());
-    insert(SUBJECT, event.id.as_str());
-    insert(TIME, &event.time.to_string());
-    insert(CONTENT_TYPE, "application/json");
-    insert(TENANT, event.tenant.as_str());
-    insert(RECORDED_AT, &event.recorded_at.to_string());
-    insert(VERSION, &event.version.to_string());
-    insert(PRINCIPAL, event.actor.principal.as_str());
-    if let Some(name) = &event.actor.on_behalf_of {
-        insert(ON_BEHALF_OF, name.as_str());
+    headers.insert(NATS_MESSAGE_ID, id.clone());
+    headers.insert(SPEC_VERSION, "1.0");
+    headers.insert(ID, id);
+    headers.insert(SOURCE, format!("/ledgerline/{}", event.tenant));
+    headers.insert(TYPE, event.cloud_event_type());
+    headers.insert(SUBJECT, event.id.as_str());
+    headers.insert(TIME, event.time.to_string());
+    headers.insert(CONTENT_TYPE, "application/json");
+    headers.insert(TENANT, event.tenant.as_str());
+    headers.insert(RECORDED_AT, event.recorded_at.to_string());
+    headers.insert(VERSION, event.version.to_string());
+    headers.insert(COMMAND, event.command.to_string());
+    let mut name = |header: HeaderName, name: &Name| {
+        headers.insert(header, percent::encode(name.as_str()).into_owned());
+    };
+    name(PRINCIPAL, &event.actor.principal);
+    if let Some(on_behalf_of) = &event.actor.on_behalf_of {
+        name(ON_BEHALF_OF, on_behalf_of);
     }
-    insert(COMMAND, &event.command.to_string());
     if let Some(correlation) = &event.correlation {
-        insert(CORRELATION, correlation.as_str());
+        name(CORRELATION, correlation);
     }
     if let Some(trace) = &event.trace {
-        insert(TRACE, trace);
+        headers.insert(TRACE, percent::encode(trace).into_owned());
     }
     headers
 }
