@@ -35,6 +35,8 @@ pub(crate) struct Launch {
     pub(crate) server: &'static str,
     pub(crate) program: PathBuf,
     pub(crate) arguments: Vec<OsString>,
+    /// Variables of its own beside those of every server.
+    pub(crate) environment: &'static [(&'static str, &'static str)],
     pub(crate) folder: PathBuf,
     pub(crate) log: PathBuf,
     pub(crate) account: Option<Account>,
@@ -102,6 +104,7 @@ impl Spawner {
             .env("PATH", "/usr/local/bin:/usr/bin:/bin")
             .env("LC_ALL", "C")
             .env("TZ", "UTC")
+            .envs(launch.environment.iter().copied())
             // Ctrl-C reaches every process of the terminal's group; the servers have to outlive
             // the program's own orderly end.
             .process_group(0)

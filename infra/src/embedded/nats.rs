@@ -124,6 +124,7 @@ impl Nats {
                 server: "NATS",
                 program,
                 arguments: vec!["--config".into(), config.into()],
+                environment: &[],
                 folder: home,
                 log: folder.log("nats")?,
                 account: None,

@@ -192,6 +192,38 @@ async fn a_row_that_postgres_will_not_store_is_poison_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_is_there_although_it_cannot_be_stops_its_model_and_a_rebuild_mends_it() {
+    let house = House::new().await;
+    let running = house.run();
+    request(&house, 0..2);
+    house.caught_up().await;
+    let forge = "create temp table forged as select * from assignment where id = $1;
+        update forged set id = $2; insert into assignment select * from forged";
+    let forge = forge
+        .replace("$1", &format!("'{}'", id(1)))
+        .replace("$2", &format!("'{}'", id(3)));
+    sqlx::raw_sql(sqlx::AssertSqlSafe(forge))
+        .execute(&house.pool)
+        .await
+        .expect("a row of nobody's making");
+    request(&house, 2..5);
+    house.caught_up().await;
+    let stopped = model(&house, "assignment").await;
+    assert_eq!(
+        (stopped.status.as_str(), stopped.position),
+        ("stopped", Position(3))
+    );
+    assert!(stopped.error.expect("a reason").contains("duplicate key"));
+    assert_eq!(model(&house, "workload").await.status.as_str(), "live");
+    drop(running);
+
+    let _running = house.run();
+    house.all_live().await;
+    assert_eq!(house.count("assignment").await, 5);
+    assert!(house.clean().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_changed_model_is_rebuilt_while_the_old_table_serves_whole() {
     let house = House::new().await;
     request(&house, 0..3_000);
