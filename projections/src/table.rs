@@ -101,8 +101,8 @@ impl Table {
         safe(script.replace("{table}", name))
     }
 
-    /// Adds the primary key to `name`. Ids stand first in it: they tell rows apart, and are compared faster than texts,
-    /// which in a key's first column cost a quarter of a write.
+    /// Adds the primary key to `name`. Ids stand first in it: they tell rows apart, and are compared faster than texts.
+    /// Behind a text they cost an update an eighth more.
     pub(crate) fn add_key(&self, name: &str) -> SqlStr {
         let (ids, others): (Vec<_>, Vec<_>) = self.key().iter().partition(|c| c.kind == Kind::Uuid);
         safe(format!(
