@@ -1,11 +1,13 @@
 //! The feed: every event of the journal as one public message, in order and exactly once.
 //!
 //! The journal is private and may change its form; the feed is the contract with subscribers:
-//! CloudEvents 1.0 in binary mode on `feed.<tenant>.<category>.<event>.<id>`.
+//! CloudEvents 1.0 in structured mode on `feed.<tenant>.<category>.<event>.<id>`.
 //!
+//! - [`cloud_event`]: an event as it leaves the house.
 //! - [`pump`]: fills the feed from the journal.
 //! - [`replay`]: a slice of the journal again, as the same events, for whoever asks.
 
+pub mod cloud_event;
 pub mod pump;
 pub mod replay;
 
@@ -76,19 +78,19 @@ pub enum PublishError {
 /// One public event: a CloudEvent of type `ledgerline.<category>.<event>.v<n>`.
 #[derive(Debug, Clone)]
 pub struct FeedEvent {
-    /// `ce-id`: its place in the journal.
+    /// `id`: its place in the journal.
     pub position: EventPosition,
     /// Whose event.
     pub tenant: Tenant,
     /// The kind of aggregate.
     pub category: Token,
-    /// The aggregate: `ce-subject`.
+    /// The aggregate: `subject`.
     pub id: Token,
     /// The event's name.
     pub event: Token,
     /// The version of the shape of its data.
     pub event_version: u16,
-    /// `ce-time`: when it happened.
+    /// `time`: when it happened.
     pub time: domain::Timestamp,
     /// When it was recorded.
     pub recorded_at: domain::Timestamp,
@@ -159,14 +161,5 @@ impl FeedEvent {
             })
         };
         events.map(feed_event).collect()
-    }
-
-    /// `ce-type`: `ledgerline.<category>.<event>.v<n>`.
-    #[must_use]
-    pub fn cloud_event_type(&self) -> String {
-        format!(
-            "ledgerline.{}.{}.v{}",
-            self.category, self.event, self.event_version
-        )
     }
 }

@@ -198,15 +198,15 @@ fn query(args: &TailArgs, resumed: bool) -> Query {
 
 fn line(event: &Value) -> String {
     let parts = ["/id", "/time", "/type", "/subject"].map(|pointer| show::text(event, pointer));
-    let actor = match (
-        show::text(event, "/actor"),
+    let by = match (
+        show::text(event, "/principal"),
         show::text(event, "/onbehalfof"),
     ) {
-        (actor, _) if actor.is_empty() => String::new(),
-        (actor, other) if other.is_empty() => format!("  by {actor}"),
-        (actor, other) => format!("  by {other} (through {actor})"),
+        (principal, _) if principal.is_empty() => String::new(),
+        (principal, other) if other.is_empty() => format!("  by {principal}"),
+        (principal, other) => format!("  by {other} (through {principal})"),
     };
-    super::out::clean(&format!("{}{actor}", parts.join("  ")))
+    super::out::clean(&format!("{}{by}", parts.join("  ")))
 }
 
 #[cfg(test)]
@@ -244,7 +244,7 @@ mod tests {
     #[test]
     fn an_event_is_one_line() {
         let event = json!({"id": "12.0", "time": "2026-01-01T00:00:00Z",
-            "type": "ledgerline.assignment.noted.v1", "subject": "a1", "actor": "anne"});
+            "type": "ledgerline.assignment.noted.v1", "subject": "a1", "principal": "anne"});
         assert_eq!(
             line(&event),
             "12.0  2026-01-01T00:00:00Z  ledgerline.assignment.noted.v1  a1  by anne"

@@ -110,7 +110,7 @@ async fn a_follower_meets_what_happens_now_as_cloud_events_of_its_tenant_only() 
         (&json!(event.event), &json!(old.id))
     );
     assert_eq!(
-        (&data["tenant"], &data["actor"]),
+        (&data["tenant"], &data["principal"]),
         (&json!(tenant), &json!("tester"))
     );
     assert_eq!(

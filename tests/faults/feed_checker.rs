@@ -23,7 +23,7 @@ pub(crate) fn feed_findings(journal: &[Commit], feed: &[Stored]) -> Vec<String> 
         let mut subject = message.subject.rsplit('.');
         let id = subject.next().unwrap_or_default().to_owned();
         let event = subject.next().unwrap_or_default().to_owned();
-        (message.header("ce-id").to_owned(), event, id)
+        (message.attribute("id"), event, id)
     });
     let (wanted, has): (Vec<_>, Vec<_>) = (wanted.collect(), has.collect());
     let pairs = wanted.iter().zip(&has);
@@ -58,15 +58,11 @@ fn a_feed_with_a_gap_a_double_or_another_order_is_seen() {
         payload: Vec::new(),
     };
     let journal: Vec<Commit> = (1..=4).map(commit).collect();
-    let message = |commit: &Commit| {
-        let mut headers = async_nats::HeaderMap::new();
-        headers.insert("ce-id", format!("{}.0", commit.position).as_str());
-        Stored {
-            sequence: commit.position,
-            subject: format!("feed.t.assignment.noted.{}", commit.id()),
-            headers,
-            payload: bytes::Bytes::new(),
-        }
+    let message = |commit: &Commit| Stored {
+        sequence: commit.position,
+        subject: format!("feed.t.assignment.noted.{}", commit.id()),
+        headers: async_nats::HeaderMap::new(),
+        payload: format!(r#"{{"id":"{}.0"}}"#, commit.position).into(),
     };
     let whole: Vec<Stored> = journal.iter().map(message).collect();
     assert_eq!(feed_findings(&journal, &whole), Vec::<String>::new());

@@ -14,9 +14,10 @@ use async_nats::Client;
 use async_nats::jetstream::consumer::{self, DeliverPolicy, pull};
 use async_nats::jetstream::{self, stream::Stream};
 use futures_util::StreamExt as _;
-use serde_json::json;
+use serde_json::{Value, json};
 use support::http::Receipt;
 use support::nats::{self, Stored};
+use support::sse::Events;
 use support::{Api, TestResult, Up, fresh_tenant, until, within};
 
 /// The feed, as subscribers are let in.
@@ -56,13 +57,9 @@ fn events(receipts: &[Receipt]) -> Vec<(String, String, String)> {
 }
 
 fn seen(messages: &[Stored]) -> Vec<(String, String, String)> {
-    let of = |name: &str, message: &Stored| message.header(name).to_owned();
-    let triple = |message| {
-        (
-            of("ce-id", message),
-            of("ce-type", message),
-            of("ce-subject", message),
-        )
+    let triple = |message: &Stored| {
+        let of = |name| message.attribute(name);
+        (of("id"), of("type"), of("subject"))
     };
     messages.iter().map(triple).collect()
 }
@@ -150,19 +147,13 @@ async fn a_subscriber_begins_at_the_start_behind_what_it_has_or_now() -> TestRes
     let message = within("the new event", now.next())
         .await?
         .context("it goes on")??;
-    let id = message
-        .headers
-        .as_ref()
-        .and_then(|headers| headers.get("ce-id"));
-    assert_eq!(
-        id.map(|id| id.as_str()),
-        Some(format!("{}.0", late.position).as_str())
-    );
+    let event: Value = serde_json::from_slice(&message.payload)?;
+    assert_eq!(event["id"], format!("{}.0", late.position));
     Ok(())
 }
 
 #[tokio::test]
-async fn every_message_is_a_cloud_event_in_binary_mode() -> TestResult {
+async fn every_message_is_a_cloud_event_in_structured_mode() -> TestResult {
     let up = Up::shared();
     let tenant = fresh_tenant();
     let api = up.api(&tenant, "operator")?;
@@ -187,51 +178,47 @@ async fn every_message_is_a_cloud_event_in_binary_mode() -> TestResult {
     let messages = nats::read(&stream, config).await?;
     let mut ids = HashSet::new();
     for message in &messages {
-        let header = |name: &str| message.header(name);
-        assert_eq!(header("ce-specversion"), "1.0");
-        assert!(ids.insert(header("ce-id").to_owned()), "ids are unique");
-        assert_eq!(header("Nats-Msg-Id"), header("ce-id"));
-        assert!(
-            header("ce-source").starts_with('/'),
-            "{}",
-            header("ce-source")
+        assert_eq!(
+            message.header("content-type"),
+            "application/cloudevents+json"
         );
-        assert_eq!(header("content-type"), "application/json");
+        let of = |name| message.attribute(name);
+        assert_eq!(of("specversion"), "1.0");
+        assert!(ids.insert(of("id")), "ids are unique");
+        assert_eq!(of("source"), format!("/ledgerline/{tenant}"));
+        assert_eq!(of("datacontenttype"), "application/json");
         let (_, last) = message
             .subject
             .split_once("assignment.")
             .context("of an assignment")?;
         let (event, id) = last.split_once('.').context("with an event and an id")?;
-        assert_eq!(
-            header("ce-type"),
-            format!("ledgerline.assignment.{event}.v1")
-        );
-        assert_eq!(
-            (header("ce-subject"), header("ce-tenant")),
-            (id, tenant.as_str())
-        );
-        for time in ["ce-time", "ce-recordedat"] {
-            header(time)
+        assert_eq!(of("type"), format!("ledgerline.assignment.{event}.v1"));
+        assert_eq!((of("subject").as_str(), of("tenant")), (id, tenant.clone()));
+        for time in ["time", "recordedat"] {
+            of(time)
                 .parse::<jiff::Timestamp>()
                 .context(time.to_owned())?;
         }
-        message.json()?;
-        for (name, values) in message.headers.iter() {
-            let plain = values
-                .iter()
-                .all(|value| value.as_str().bytes().all(|b| b.is_ascii_graphic()));
-            assert!(plain, "{name} has characters that no header has");
+        for (name, _) in message.json()?.as_object().context("an object")? {
+            let is_plain = name
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+            assert!(is_plain, "`{name}` is no name of an attribute");
         }
     }
-    let last = messages.last().context("there are some")?;
-    assert_eq!(
-        last.header("ce-time").parse::<jiff::Timestamp>()?,
-        "2026-01-01T00:00:00Z".parse()?
-    );
-    assert_eq!(last.json()?["text"], "now");
-    assert_eq!(last.header("ce-correlation"), "errand%207");
-    assert_eq!(last.header("ce-onbehalfof"), "%C3%84nne");
-    assert_eq!(last.header("ce-version"), "3");
+    let last = messages.last().context("there are some")?.json()?;
+    assert_eq!(last["time"], "2026-01-01T00:00:00Z");
+    assert_eq!(last["data"]["text"], "now");
+    assert_eq!(last["correlation"], "errand 7");
+    assert_eq!(last["onbehalfof"], "Änne");
+    assert_eq!(last["principal"], "tester");
+    assert_eq!(last["version"], 3);
+    // Whoever follows over HTTP is told the same.
+    let mut followed = Events::follow(&api, "?from=start", None).await?;
+    for event in followed.take(messages.len()).await?.iter().zip(&messages) {
+        let (over_http, message) = event;
+        assert_eq!(over_http.data, message.json()?);
+    }
     Ok(())
 }
 

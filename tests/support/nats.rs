@@ -31,6 +31,12 @@ impl Stored {
             .unwrap_or_default()
     }
 
+    /// An attribute of a CloudEvent in structured mode; empty where there is none.
+    pub(crate) fn attribute(&self, name: &str) -> String {
+        let event: Value = serde_json::from_slice(&self.payload).unwrap_or_default();
+        event[name].as_str().unwrap_or_default().to_owned()
+    }
+
     pub(crate) fn json(&self) -> TestResult<Value> {
         Ok(serde_json::from_slice(&self.payload)?)
     }

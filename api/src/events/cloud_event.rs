@@ -1,13 +1,9 @@
-//! What a client of a stream is sent: CloudEvents 1.0 in structured JSON.
-//!
-//! <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md>; names of
-//! extension attributes have lower case letters and digits only.
+//! What a client of a stream is sent: events as the feed has them, and states in the same form.
 
 use commands::FeedEvent;
+use commands::feed::cloud_event::source;
 use domain::{Position, Tenant, Timestamp};
 use serde::Serialize;
-use serde_json::value::RawValue;
-use uuid::Uuid;
 
 /// One CloudEvent, ready to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,30 +14,6 @@ pub(crate) struct Message {
     pub(crate) kind: String,
     /// The whole of it. JSON has no line breaks of its own, so it is one line.
     pub(crate) json: String,
-}
-
-#[derive(Serialize)]
-struct CloudEvent<'a> {
-    specversion: &'static str,
-    id: &'a str,
-    source: &'a str,
-    #[serde(rename = "type")]
-    kind: &'a str,
-    subject: &'a str,
-    time: Timestamp,
-    datacontenttype: &'static str,
-    tenant: &'a str,
-    recordedat: Timestamp,
-    actor: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    onbehalfof: Option<&'a str>,
-    command: Uuid,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    correlation: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    traceparent: Option<&'a str>,
-    version: u64,
-    data: &'a RawValue,
 }
 
 /// What something was at a position: nothing happened, so nobody did it.
@@ -79,48 +51,29 @@ pub(crate) struct Snapshot<'a, T> {
 impl Message {
     /// An event of the feed.
     pub(crate) fn of_event(event: &FeedEvent) -> Self {
-        let id = event.position.to_string();
-        let kind = event.cloud_event_type();
-        let json = written(&CloudEvent {
-            specversion: "1.0",
-            id: &id,
-            source: &format!("/ledgerline/{}/{}", event.tenant, event.category),
-            kind: &kind,
-            subject: event.id.as_str(),
-            time: event.time,
-            datacontenttype: "application/json",
-            tenant: event.tenant.as_str(),
-            recordedat: event.recorded_at,
-            actor: event.actor.principal.as_str(),
-            onbehalfof: event.actor.on_behalf_of.as_ref().map(domain::Name::as_str),
-            command: event.command.0,
-            correlation: event.correlation.as_ref().map(domain::Name::as_str),
-            traceparent: event.trace.as_deref(),
-            version: event.version,
-            data: &event.data,
-        });
-        Self { id, kind, json }
+        Self {
+            id: event.position.to_string(),
+            kind: event.cloud_event_type(),
+            json: event.to_json(),
+        }
     }
 
     /// A state, as an event of type `ledgerline.<category>.snapshot.v1` whose id is its position.
     pub(crate) fn of_snapshot<T: Serialize>(snapshot: Snapshot<'_, T>) -> Self {
         let id = snapshot.position.0.to_string();
         let kind = format!("ledgerline.{}.snapshot.v1", snapshot.category);
-        let json = written(&SnapshotEvent {
+        let event = SnapshotEvent {
             specversion: "1.0",
             id: &id,
-            source: &format!("/ledgerline/{}/{}", snapshot.tenant, snapshot.category),
+            source: &source(snapshot.tenant),
             kind: &kind,
             subject: snapshot.subject,
             time: snapshot.time,
             datacontenttype: "application/json",
             tenant: snapshot.tenant.as_str(),
             data: snapshot.data,
-        });
+        };
+        let json = serde_json::to_string(&event).expect("a state has only text, numbers and JSON");
         Self { id, kind, json }
     }
-}
-
-fn written(event: &impl Serialize) -> String {
-    serde_json::to_string(event).expect("an event has only text, numbers and JSON")
 }

@@ -94,7 +94,7 @@ async fn a_client_meets_every_event_once_and_goes_on_where_it_was() {
     assert_eq!(data["type"], kind);
     assert_eq!(data["subject"], path.rsplit('/').next().expect("an id"));
     assert_eq!(data["data"]["title"], "Fan");
-    assert_eq!(data["actor"], "ada");
+    assert_eq!(data["principal"], "ada");
     assert_eq!(all.next().await.expect("the second").0, "2.0");
 
     let mut rest = follow(&service, "", Some("2.0")).await;

@@ -55,7 +55,7 @@ async fn published(state: &mut watch::Receiver<PumpState>, position: u64) {
     waited.expect("the pump runs");
 }
 
-/// The `Nats-Msg-Id` of everything in the stream, in its order.
+/// The ids of everything in the stream, in its order.
 async fn ids(client: &Client) -> Vec<String> {
     let context = async_nats::jetstream::new(client.clone());
     let stream = context.get_stream("FEED").await.expect("it is there");
@@ -65,8 +65,8 @@ async fn ids(client: &Client) -> Vec<String> {
             .get_raw_message(sequence)
             .await
             .expect("it has no gaps");
-        let id = message.headers.get("ce-id").expect("it is a CloudEvent");
-        ids.push(id.as_str().to_owned());
+        let id = commands::feed::cloud_event::position(&message.payload);
+        ids.push(id.expect("it is a CloudEvent").to_string());
     }
     ids
 }

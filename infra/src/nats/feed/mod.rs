@@ -1,6 +1,6 @@
 //! The feed on JetStream: one CloudEvent a message, on `feed.<tenant>.<category>.<event>.<id>`.
 //!
-//! - `cloud_event`: an event as a message, there and back.
+//! - `message`: an event as a message, there and back.
 //! - `subscribe`: reading on from any place, for ever.
 //! - `replays`: slices of the journal on subjects of their own.
 //!
@@ -9,7 +9,7 @@
 //! publisher is refused from its first message on, and what was lost in the middle lets nothing behind
 //! it through. For the same reason one acknowledgement speaks for every message before it.
 
-mod cloud_event;
+mod message;
 mod replays;
 mod subscribe;
 
@@ -49,10 +49,6 @@ const ACKS_MAX: usize = 4;
 const CATCH_UPS_MAX: u32 = 200;
 const CATCH_UP_AFTER: Duration = Duration::from_millis(5);
 
-/// The sequence keeps duplicates away, so JetStream need not remember ids; a feed that is purged to be
-/// filled again must not be taken for duplicates of itself.
-const DUPLICATE_WINDOW: Duration = Duration::from_millis(100);
-
 /// The stream does not end where the message expects it to.
 const WRONG_LAST_SEQUENCE: [u64; 2] = [10_071, 10_164];
 
@@ -83,8 +79,6 @@ enum Cause {
     EndUnknown,
     #[error("no acknowledgement")]
     Unanswered,
-    #[error("JetStream takes event `{0}` for a duplicate")]
-    Duplicate(EventPosition),
     #[error("JetStream refused: {description} (code `{code}`)")]
     Refused { code: u64, description: String },
     #[error("JetStream did not store an event between the first that was sent and `{0}`")]
@@ -163,7 +157,7 @@ impl JetStreamFeed {
             None
         } else {
             let last = self.message_at(stream, prefix, end).await?;
-            Some(cloud_event::position(&last).ok_or(Cause::NoEvent(end))?)
+            Some(message::position(&last).ok_or(Cause::NoEvent(end))?)
         };
         self.set_end(Some(end));
         Ok(last)
@@ -198,13 +192,13 @@ impl JetStreamFeed {
             {
                 acknowledge(&mut acks, &events, first).await?;
             }
-            let mut headers = cloud_event::headers(event);
+            let mut headers = message::headers();
             headers.insert(
                 NATS_EXPECTED_LAST_SEQUENCE,
                 (end + index as u64).to_string(),
             );
             let subject = subjects::of_event(&self.settings.prefix, event);
-            let payload = cloud_event::payload(event);
+            let payload = message::payload(event);
             let is_asked = index % ACK_EVERY == 0 || index + 1 == events.len();
             let sent = if is_asked {
                 asked.push_back(index);
@@ -247,7 +241,6 @@ async fn acknowledge(
     };
     let position = events[index].position;
     match api::stored(&payload).map_err(unavailable)? {
-        Ok(ack) if ack.duplicate => Err(unavailable(Cause::Duplicate(position))),
         Ok(_) => Ok(()),
         Err(refusal) if WRONG_LAST_SEQUENCE.contains(&refusal.code) => Err(match index {
             0 => PublishError::Overtaken,
@@ -265,10 +258,14 @@ fn unavailable(cause: impl Into<BoxError>) -> PublishError {
 }
 
 pub(super) fn wanted(settings: &Settings) -> Stream {
-    let own = json!({"duplicate_window": DUPLICATE_WINDOW.as_nanos() as u64});
     // Whatever a power cut takes is filled again from the journal, so nothing waits for the disk.
-    Stream::new(&settings.stream, &settings.prefix, settings.replicas, own)
-        .wish(json!({"persist_mode": "async"}))
+    Stream::new(
+        &settings.stream,
+        &settings.prefix,
+        settings.replicas,
+        json!({}),
+    )
+    .wish(json!({"persist_mode": "async"}))
 }
 
 impl Feed for JetStreamFeed {

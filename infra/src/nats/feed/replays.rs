@@ -11,7 +11,7 @@ use domain::{Tenant, Token};
 use futures_util::future::{BoxFuture, FutureExt};
 use serde_json::json;
 
-use super::cloud_event;
+use super::message;
 
 const REPLAY: HeaderName = HeaderName::from_static("Ledgerline-Replay");
 const EVENTS: HeaderName = HeaderName::from_static("Ledgerline-Replay-Events");
@@ -39,9 +39,8 @@ impl NatsReplays {
                 ..
             } = &event;
             let subject = format!("{prefix}.{category}.{kind}.{id}");
-            let (headers, payload) = (cloud_event::headers(&event), cloud_event::payload(&event));
             self.client
-                .publish_with_headers(subject, headers, payload)
+                .publish_with_headers(subject, message::headers(), message::payload(&event))
                 .await?;
         }
         // Flushed, so that a replay runs no faster than the server takes it.

@@ -8,7 +8,7 @@ use commands::journal::{BoxError, ReadError};
 use domain::{EventPosition, Position};
 use futures_util::stream::{self, BoxStream, StreamExt};
 
-use super::{Settings, cloud_event, last_of};
+use super::{Settings, last_of, message};
 use crate::nats::ordered::{Delivered, Ordered};
 use crate::nats::{api, direct, subjects};
 
@@ -55,11 +55,12 @@ impl Subscription {
                 continue;
             };
             let Delivered {
-                sequence, message, ..
+                sequence,
+                message: delivered,
+                ..
             } = ordered.next().await;
-            let event = cloud_event::decode(&self.settings.prefix, &message);
-            let event = event.map_err(|reason| ReadError::Unreadable {
-                position: cloud_event::position(&message).map_or(Position::START, |p| p.position),
+            let event = message::decode(&delivered).map_err(|reason| ReadError::Unreadable {
+                position: message::position(&delivered).map_or(Position::START, |p| p.position),
                 reason: format!("message `{sequence}` of the feed: {reason}"),
             })?;
             // Where the feed had not come as far as `start` yet, what comes is still before it.
@@ -114,8 +115,8 @@ impl Subscription {
             match found {
                 None => end = middle,
                 Some(found) => {
-                    let position = cloud_event::position(&found.message);
-                    let position = position.ok_or("a message of the feed has no `ce-id`")?;
+                    let position = message::position(&found.message);
+                    let position = position.ok_or("a message of the feed has no `id`")?;
                     if position <= behind {
                         first = found.sequence + 1;
                     } else {
