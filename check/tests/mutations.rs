@@ -12,6 +12,9 @@ use ledgerline_check::judge::{judge, of_journal};
 use ledgerline_check::{Call, Finding, History, Message, Outcome};
 use serde_json::{Value, json};
 
+/// What JetStream remembers a commit by.
+const MESSAGE_ID: &str = "Nats-Msg-Id";
+
 /// How often each sort of damage is done.
 const TIMES: usize = 200;
 
@@ -56,7 +59,7 @@ fn journal(drafts: &[Draft]) -> Vec<Message> {
             sequence,
             subject: format!("journal.{}", draft.stream),
             headers: BTreeMap::from([
-                ("Nats-Msg-Id".to_owned(), draft.command.clone()),
+                (MESSAGE_ID.to_owned(), draft.command.clone()),
                 (
                     "Ledgerline-Chain".to_owned(),
                     blake3::Hash::from(*chain).to_hex().to_string(),
@@ -320,6 +323,35 @@ fn a_message_that_is_dropped_doubled_or_swapped_is_seen_by_the_journal_alone() {
         1 => messages.insert(at, messages[at].clone()),
         _ => messages.swap(at, at + 1),
     });
+}
+
+#[test]
+fn a_command_that_is_another_or_missing_beside_the_payload_is_seen_by_the_journal_alone() {
+    each_is_found_as_it_stands(14, |messages, at, dice| {
+        let headers = &mut messages[at].headers;
+        match dice.below(2) {
+            0 => headers.remove(MESSAGE_ID),
+            _ => headers.insert(MESSAGE_ID.to_owned(), "another".to_owned()),
+        };
+    });
+}
+
+#[test]
+fn only_a_command_that_was_drawn_needs_no_message_id() {
+    let drawn = Draft {
+        stream: "t.assignment.a1".to_owned(),
+        command: "018f7a3e-6d2c-7b1a-9e3f-0c4d5e6f7a8b".to_owned(),
+        events: vec![json!({"type": "noted", "v": 1, "data": {"text": "x"}})],
+    };
+    let named = Draft {
+        command: "018f7a3e-6d2c-5b1a-9e3f-0c4d5e6f7a8b".to_owned(),
+        ..drawn.clone()
+    };
+    for (draft, found) in [(drawn, 0), (named, 1)] {
+        let mut messages = journal(&[draft]);
+        messages[0].headers.remove(MESSAGE_ID);
+        assert_eq!(of_journal(&messages).len(), found);
+    }
 }
 
 #[test]

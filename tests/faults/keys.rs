@@ -63,6 +63,11 @@ async fn a_key_gives_its_first_receipt_after_a_restart_and_after_the_log_has_for
         .filter(|commit| commit.header("Nats-Msg-Id") == first[0].command);
     assert_eq!(once.count(), 1);
     assert_eq!(commits.len(), 102);
+    // The log need not remember what cannot come again.
+    let remembered = commits
+        .iter()
+        .filter(|commit| !commit.header("Nats-Msg-Id").is_empty());
+    assert_eq!(remembered.count(), 1);
     up.verify()
 }
 

@@ -230,8 +230,9 @@ pub(crate) async fn cut_behind_the_append(
     let stored = nats::read_all(service.nats(), "JOURNAL").await?;
     let mut committed = HashMap::new();
     for commit in &stored {
-        let at: Timestamp = commit.json()?["at"].as_str().unwrap_or_default().parse()?;
-        committed.insert(commit.header("Nats-Msg-Id").to_owned(), at);
+        let commit = commit.json()?;
+        let text = |name: &str| commit[name].as_str().unwrap_or_default().to_owned();
+        committed.insert(text("commit"), text("at").parse::<Timestamp>()?);
     }
     let commands: HashMap<_, _> = calls
         .iter()

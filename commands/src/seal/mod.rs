@@ -41,7 +41,7 @@ pub struct RawCommit {
     pub position: Position,
     /// `<tenant>.<category>.<id>`, as in its subject.
     pub stream: String,
-    /// The id of the command.
+    /// The id of the command, as it stands beside the payload; empty where it was drawn for this once.
     pub command: String,
     /// The chain's value at it.
     pub chain: String,

@@ -29,7 +29,7 @@ pub struct ProvenCommit {
     pub position: Position,
     /// `<tenant>.<category>.<id>`.
     pub stream: String,
-    /// The id of the command.
+    /// The id of the command, as it stands beside the payload; empty where it was drawn for this once.
     pub command: String,
     /// The chain's value at it.
     pub chain: String,

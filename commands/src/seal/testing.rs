@@ -43,7 +43,15 @@ impl History {
             // Streams of different lengths, none in step with the seals.
             let stream = format!("t.assignment.{}", number * number % 7);
             let (previous, version) = tails.get(&stream).copied().unwrap_or_default();
-            let command = CommandId(Uuid::from_u128(number as u128 + 1)).to_string();
+            // Some of each kind: ids that can come again, and ids that were drawn.
+            let is_drawn = number % 3 == 2;
+            let command = match is_drawn {
+                true => Uuid::from_u128(number as u128 + 1 + (7 << 76)),
+                false => Uuid::from_u128(number as u128 + 1),
+            };
+            let command = CommandId(command);
+            assert_eq!(command.is_drawn(), is_drawn);
+            let command = command.to_string();
             let payload = json!({
                 "commit": command, "at": "2026-01-02T03:04:05Z", "actor": {"principal": "ann"},
                 "request": "00".repeat(16), "version": version,
@@ -55,7 +63,7 @@ impl History {
             history.commits.push(RawCommit {
                 position: Position(number as u64 + 1),
                 stream,
-                command,
+                command: if is_drawn { String::new() } else { command },
                 chain: chain.to_string(),
                 trace: String::new(),
                 payload,

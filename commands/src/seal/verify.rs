@@ -393,7 +393,8 @@ fn decoded(raw: &RawCommit) -> Result<Commit, String> {
         .map_err(|error| format!("its chain {error}"))?;
     let commit = Commit::decode(raw.position, stream, chain, None, &raw.payload);
     let commit = commit.map_err(|error| format!("its payload is none: {error}"))?;
-    if commit.id().to_string() != raw.command {
+    let is_unnamed = raw.command.is_empty() && commit.id().is_drawn();
+    if !is_unnamed && commit.id().to_string() != raw.command {
         return Err(format!(
             "its command is `{}` outside and `{}` inside",
             raw.command,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use commands::journal::Journal as _;
 use commands::journal::contract::Fixture;
 use commands::seal::{RawCommit, RawJournal as _, RawTail as _};
-use domain::{Entry, Position};
+use domain::{CommandId, Entry, Position};
 use futures_util::TryStreamExt as _;
 use futures_util::future::join_all;
 use futures_util::stream::{BoxStream, StreamExt as _};
@@ -16,6 +16,7 @@ use infra::nats::journal::Settings;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use uuid::Uuid;
 
 use crate::group::wait_until_reachable;
 use crate::server::Server;
@@ -75,7 +76,12 @@ impl House {
             for wave in waves {
                 let numbers = wave * WAVE..(wave + 1) * WAVE;
                 let appends = numbers.map(|number| {
-                    let append = own.append(&format!("own{number}"), Position::START, number);
+                    let mut append = own.append(&format!("own{number}"), Position::START, number);
+                    // Half of them cannot come again, which shows beside the payload.
+                    if number % 2 == 0 {
+                        append.id = CommandId(Uuid::from_u128(u128::from(number) + (7 << 76)));
+                        assert!(append.id.is_drawn());
+                    }
                     own.journal.append(append)
                 });
                 for answer in join_all(appends).await {

@@ -59,14 +59,19 @@ fn a_trace_or_a_command_that_was_changed_is_found() {
         places(&changed.verified(&[])),
         [(Some(5), Difference::Altered)]
     );
-    let mut changed = history();
-    changed.commits[4].command = changed.commits[5].command.clone();
-    let report = changed.verified(&[]);
-    let finding = report.findings.first().expect("it is found");
-    assert!(
-        matches!(finding.difference, Difference::NoCommit { .. }),
-        "{finding:?}"
-    );
+    let another = history().commits[3].command.clone();
+    for (at, command) in [(4, another.clone()), (4, String::new()), (5, another)] {
+        let mut changed = history();
+        assert_ne!(changed.commits[at].command, command);
+        changed.commits[at].command = command;
+        let report = changed.verified(&[]);
+        let finding = report.findings.first().expect("it is found");
+        assert_eq!(finding.position, Some(Position(at as u64 + 1)));
+        assert!(
+            matches!(finding.difference, Difference::NoCommit { .. }),
+            "{finding:?}"
+        );
+    }
 }
 
 #[test]

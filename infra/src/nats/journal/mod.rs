@@ -8,8 +8,8 @@
 //!   `written`: what the process wrote itself, on the way there.
 //!
 //! Invariants: the expectation is always of the commit's own literal subject, never of a wildcard;
-//! every message carries its command as `Nats-Msg-Id`; nothing is deleted, and the stream's settings
-//! forbid it.
+//! every message whose command can come again carries it as `Nats-Msg-Id`; nothing is deleted, and the
+//! stream's settings forbid it.
 
 mod group;
 pub(super) mod message;
