@@ -103,6 +103,10 @@ impl Change {
             &mut commit.trace,
         ];
         let header = header.into_iter().nth(which).expect("one of four");
+        // A command that was drawn stands in the payload alone: a header is put beside it.
+        if header.is_empty() {
+            header.push('0');
+        }
         let mut bytes = header.clone().into_bytes();
         let byte = dice.below(bytes.len());
         // The lower bits, so that it stays text as headers and subjects are.
