@@ -57,6 +57,23 @@ async fn events_come_once_in_order_from_the_start_or_from_where_one_was() -> Tes
 }
 
 #[tokio::test]
+async fn what_was_sent_in_many_lines_comes_in_one() -> TestResult {
+    let api = Up::shared().api(&fresh_tenant(), "member")?;
+    let job = "{\"queue\":\"q\",\"kind\":\"noop\",\"payload\":{\r\n\r\n\t\"text\":\n\"a\\nb\"\r}}";
+    let sent = api.call(reqwest::Method::POST, "/v1/jobs");
+    let sent = sent.header("Content-Type", "application/json").body(job);
+    assert_eq!(sent.send().await?.status(), 201);
+    let later = api.any().await?;
+    let read = Events::follow(&api, "?from=start", None)
+        .await?
+        .take(2)
+        .await?;
+    assert_eq!(read[0].data["data"]["payload"], json!({"text": "a\nb"}));
+    assert_eq!(read[1].id, format!("{}.0", later.position));
+    Ok(())
+}
+
+#[tokio::test]
 async fn filters_leave_only_what_was_asked_for() -> TestResult {
     let api = Up::shared().api(&fresh_tenant(), "member")?;
     let [one, two] = two(&api).await?;

@@ -1,7 +1,7 @@
 //! What a client of a stream is sent: events as the feed has them, and states in the same form.
 
 use commands::FeedEvent;
-use commands::feed::cloud_event::source;
+use commands::feed::cloud_event::{one_line, source};
 use domain::{Position, Tenant, Timestamp};
 use serde::Serialize;
 
@@ -12,7 +12,7 @@ pub(crate) struct Message {
     pub(crate) id: String,
     /// Its type.
     pub(crate) kind: String,
-    /// The whole of it. JSON has no line breaks of its own, so it is one line.
+    /// The whole of it, in one line.
     pub(crate) json: String,
 }
 
@@ -74,6 +74,7 @@ impl Message {
             data: snapshot.data,
         };
         let json = serde_json::to_string(&event).expect("a state has only text, numbers and JSON");
+        let json = one_line(json);
         Self { id, kind, json }
     }
 }

@@ -80,7 +80,7 @@ struct Source<'a>(&'a Tenant);
 struct Type<'a>(&'a FeedEvent);
 
 impl FeedEvent {
-    /// The whole event. It has no line breaks of its own, so it is one line.
+    /// The whole event, in one line.
     #[must_use]
     pub fn to_json(&self) -> String {
         let mut json = Vec::with_capacity(ATTRIBUTES_BYTES + self.data.get().len());
@@ -104,7 +104,7 @@ impl FeedEvent {
         };
         serde_json::to_writer(&mut json, &written)
             .expect("an event has only text, numbers and JSON, and a vector takes all of it");
-        String::from_utf8(json).expect("JSON is text")
+        one_line(String::from_utf8(json).expect("JSON is text"))
     }
 
     /// What [`Self::to_json`] wrote.
@@ -140,6 +140,17 @@ impl FeedEvent {
     #[must_use]
     pub fn cloud_event_type(&self) -> String {
         Type(self).to_string()
+    }
+}
+
+/// The same JSON without line breaks. What came from outside, as the payload of a job, is kept as it was sent, and may
+/// have some between its tokens; within a text JSON has none. Server-sent events and lines would break at them.
+#[must_use]
+pub fn one_line(json: String) -> String {
+    if json.bytes().any(|byte| matches!(byte, b'\n' | b'\r')) {
+        json.replace(['\n', '\r'], " ")
+    } else {
+        json
     }
 }
 
@@ -246,6 +257,18 @@ mod tests {
             let read = FeedEvent::from_json(event.to_json().as_bytes()).expect("we wrote it");
             assert_eq!(format!("{read:?}"), format!("{event:?}"));
         }
+    }
+
+    #[test]
+    fn an_event_is_one_line_however_its_data_was_sent() {
+        let mut event = event();
+        let data = "{\r\n\r\n\"text\": \"a\\nb\"\n}".to_owned();
+        event.data = RawValue::from_string(data).expect("it is JSON");
+        let json = event.to_json();
+        assert!(!json.contains(['\n', '\r']), "{json}");
+        let read = FeedEvent::from_json(json.as_bytes()).expect("we wrote it");
+        let data: serde_json::Value = serde_json::from_str(read.data.get()).expect("JSON");
+        assert_eq!(data, serde_json::json!({"text": "a\nb"}));
     }
 
     #[test]
