@@ -54,7 +54,9 @@ pub struct Event {
 /// Whether a command's id is a UUID of version 7, drawn for this once: nobody can send it again, and its message has
 /// no id to be remembered by.
 fn was_drawn(command: &str) -> bool {
-    command.as_bytes().get(14) == Some(&b'7')
+    let bytes = command.as_bytes();
+    let is_uuid = bytes.len() == 36 && [8, 13, 18, 23].iter().all(|&at| bytes[at] == b'-');
+    is_uuid && bytes[14] == b'7'
 }
 
 impl Commit {

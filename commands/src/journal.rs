@@ -5,8 +5,9 @@
 //! - an append is refused as [`AppendError::Conflict`] unless the stream's last commit stands exactly
 //!   where the writer expected it;
 //! - positions grow; every reader meets every commit once, in the order of positions;
-//! - a command id is taken once within the implementation's window of duplicates; a retry is answered
-//!   with [`AppendError::Duplicate`] or, where the expectation is looked at first, with a conflict.
+//! - a command that can come again is taken once within the implementation's window of duplicates; a retry is
+//!   answered with [`AppendError::Duplicate`] or, where the expectation is looked at first, with a conflict. One whose
+//!   id was drawn for this once ([`CommandId::is_drawn`]) has its expectation alone.
 
 use bytes::Bytes;
 use domain::{Chain, CommandId, Commit, Entry, Position, StreamId};
@@ -50,7 +51,7 @@ pub struct Append {
     pub stream: StreamId,
     /// Where the stream's last commit stands; [`Position::START`] for a stream that has none.
     pub expected: Position,
-    /// The command, by which duplicates are known.
+    /// The command, by which duplicates are known where it can come again.
     pub id: CommandId,
     /// What [`domain::NewCommit::encode`] wrote.
     pub payload: Bytes,

@@ -90,7 +90,7 @@ impl RecordedEvent {
         }
         let event = Arc::new(self.decode()?);
         // Where another was faster there are two that are equal.
-        let _ = self.decoded.set(Arc::clone(&event) as _);
+        self.decoded.get_or_init(|| Arc::clone(&event) as _);
         Ok(event)
     }
 

@@ -29,7 +29,7 @@ async fn raw_appends_are_read_back_and_leave_nothing() -> TestResult {
     let append = |number: u64, expected| RawAppend {
         id: "one".to_owned(),
         expected,
-        message_id: number.to_string(),
+        message_id: Some(number.to_string()),
         payload: "{}".into(),
         headers: vec![("Ledgerline-Chain", "0".to_owned())],
     };

@@ -170,6 +170,15 @@ impl Table {
         self.fixed.contains(&column.name)
     }
 
+    /// How many columns a change has.
+    fn width(&self, action: Action) -> usize {
+        match action {
+            Action::Insert | Action::InsertMissing => self.columns.len(),
+            Action::Update => self.columns.len() - self.fixed.len(),
+            Action::Delete => self.key_columns,
+        }
+    }
+
     pub(crate) fn is_large(&self, column: &Column) -> bool {
         self.large.contains(&column.name)
     }

@@ -240,7 +240,7 @@ fn appends(life: Life, payloads: &[Bytes]) -> Vec<RawAppend> {
     let append = |(index, payload): (usize, &Bytes)| RawAppend {
         id: life.id.to_string(),
         expected: 0,
-        message_id: format!("{}-{index}", life.id),
+        message_id: Some(format!("{}-{index}", life.id)),
         payload: payload.clone(),
         headers: vec![
             ("Ledgerline-Chain", "0".repeat(64)),

@@ -27,6 +27,7 @@ macro_rules! journal_contract {
             a_retry_with_the_same_expectation_is_a_conflict_or_a_duplicate,
             a_retry_with_the_new_expectation_is_a_duplicate,
             a_retry_on_another_stream_is_a_duplicate,
+            a_command_that_was_drawn_stands_once_by_its_expectation_alone,
             a_stream_is_read_from_any_position,
             a_stream_that_is_longer_than_one_answer_is_read_whole,
             a_stream_that_has_nothing_is_empty,
@@ -239,6 +240,24 @@ pub async fn a_retry_with_the_new_expectation_is_a_duplicate(fixture: Fixture) {
         panic!("{retry:?}");
     };
     assert_eq!(first, position);
+    assert_eq!(fixture.read("a", Position::START).await.len(), 1);
+}
+
+/// Nobody can send it again, so it need not be remembered: what keeps it from standing twice is where its writer expects
+/// the stream to end.
+pub async fn a_command_that_was_drawn_stands_once_by_its_expectation_alone(fixture: Fixture) {
+    let drawn = || {
+        let mut append = fixture.append("a", Position::START, 1);
+        append.id = CommandId(Uuid::from_u128(7 << 76));
+        assert!(append.id.is_drawn());
+        append
+    };
+    let first = fixture.journal.append(drawn()).await;
+    first.expect("the append is in order");
+    match fixture.journal.append(drawn()).await {
+        Err(AppendError::Conflict { .. }) => {}
+        other => panic!("{other:?}"),
+    }
     assert_eq!(fixture.read("a", Position::START).await.len(), 1);
 }
 

@@ -52,7 +52,7 @@ struct Log {
 #[derive(Debug)]
 struct Stored {
     stream: StreamId,
-    /// None where a foreign hand has written it.
+    /// None where it was drawn for this once, or a foreign hand has written it.
     command: Option<CommandId>,
     payload: Bytes,
     chain: Chain,
@@ -118,13 +118,15 @@ impl MemoryJournal {
         }
         let position = log.push(Stored {
             stream: append.stream,
-            command: Some(append.id),
+            command: (!append.id.is_drawn()).then_some(append.id),
             payload: append.payload,
             chain: append.chain,
             trace: append.trace,
             entry: OnceLock::new(),
         });
-        log.by_command.insert(append.id, position);
+        if !append.id.is_drawn() {
+            log.by_command.insert(append.id, position);
+        }
         self.inner.written.notify_waiters();
         match fault {
             Some(_) => Err(AppendError::Unknown(Told.into())),

@@ -43,8 +43,8 @@ pub struct RawAppend {
     pub id: String,
     /// The sequence of the subject's last message; 0 where there is none.
     pub expected: u64,
-    /// By which duplicates are known.
-    pub message_id: String,
+    /// By which duplicates are known, where the command can come again.
+    pub message_id: Option<String>,
     /// The message.
     pub payload: Bytes,
     /// Headers that the server does not look at.
@@ -135,8 +135,10 @@ impl RawLog {
         let subject = format!("{SUBJECT_PREFIX}{}", append.id);
         let mut message = PublishMessage::build()
             .payload(append.payload)
-            .message_id(append.message_id)
             .expected_last_subject_sequence(append.expected);
+        if let Some(id) = append.message_id {
+            message = message.message_id(id);
+        }
         for (name, value) in append.headers {
             message = message.header(name, value);
         }
@@ -156,7 +158,9 @@ impl RawLog {
         let last = group.len();
         for (number, append) in (1..).zip(group) {
             let mut headers = HeaderMap::new();
-            headers.insert(NATS_MESSAGE_ID, append.message_id);
+            if let Some(id) = append.message_id {
+                headers.insert(NATS_MESSAGE_ID, id);
+            }
             let expected = append.expected.to_string();
             headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, expected);
             headers.insert(NATS_BATCH_ID, batch.as_str());

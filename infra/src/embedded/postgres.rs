@@ -44,7 +44,8 @@ const STOP_SIGNALS: [(Signal, Duration); 3] = [
 
 /// A large batch of the read side takes some tens of megabytes for a moment. The C library (glibc) would give them back
 /// to the kernel after each, and have the same pages zeroed for the next: a tenth of what Postgres did for jobs in
-/// batches. Whoever holds more than this gives it back still.
+/// batches. What a backend holds beyond this it gives back still. The read side's backend keeps it; others are as large only
+/// after a list of tens of megabytes, and at most as many as there are connections in the pool.
 const KEEPS_MEMORY: [(&str, &str); 3] = [
     ("MALLOC_TRIM_THRESHOLD_", "67108864"),
     ("MALLOC_MMAP_THRESHOLD_", "33554432"),

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use async_nats::Client;
+use async_nats::{Client, HeaderMap};
+use bytes::Bytes;
 use commands::Feed;
 use commands::feed::pump::{Pump, PumpState};
 use commands::feed::replay::{Pace, Progress, Replay};
@@ -123,6 +124,61 @@ async fn a_feed_that_was_lost_is_filled_from_empty() {
     write(&fixture, 20..25).await;
     published(&mut state, 25).await;
     assert_eq!(ids(&client).await, first_ids(25));
+}
+
+/// An event as builds published it that had CloudEvents in binary mode: attributes in headers, data as payload.
+fn binary(event: &FeedEvent) -> (HeaderMap, Bytes) {
+    let mut headers = HeaderMap::new();
+    let id = event.position.to_string();
+    for (name, value) in [
+        ("Nats-Msg-Id", id.clone()),
+        ("ce-specversion", "1.0".to_owned()),
+        ("ce-id", id),
+        ("ce-source", format!("/ledgerline/{}", event.tenant)),
+        ("ce-type", event.cloud_event_type()),
+        ("ce-subject", event.id.to_string()),
+        ("ce-time", event.time.to_string()),
+        ("content-type", "application/json".to_owned()),
+        ("ce-tenant", event.tenant.to_string()),
+        ("ce-recordedat", event.recorded_at.to_string()),
+        ("ce-version", event.version.to_string()),
+        ("ce-command", event.command.to_string()),
+        ("ce-principal", event.actor.principal.to_string()),
+    ] {
+        headers.insert(name, value);
+    }
+    (headers, event.data.get().to_owned().into())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_feed_that_an_earlier_build_has_begun_goes_on_and_is_read_as_one() {
+    let server = Server::start().await;
+    let fixture = server.fixture("feed_old").await;
+    write(&fixture, 0..6).await;
+    let feed = feed(&server).await;
+    let context = async_nats::jetstream::new(server.client().await);
+    for commit in fixture.read_all(Position::START, 3).await {
+        for event in FeedEvent::of_commit(&commit).expect("plain names") {
+            let (headers, payload) = binary(&event);
+            let subject = format!(
+                "feed.feed_old.{}.{}.{}",
+                event.category, event.event, event.id
+            );
+            let sent = context
+                .publish_with_headers(subject, headers, payload)
+                .await;
+            sent.expect("it is sent").await.expect("it is stored");
+        }
+    }
+    assert_eq!(feed.last().await.expect("it answers"), Some(place(3)));
+    let (_running, mut state) = pump(&server, &fixture).await;
+    published(&mut state, 6).await;
+    let filter = FeedFilter::of(fixture.tenant.clone());
+    for behind in 0..6 {
+        let start = FeedStart::AfterCommit(Position(behind));
+        let rest: Vec<u64> = (behind + 1..=6).collect();
+        assert_eq!(read(&feed, &filter, start, rest.len()).await, rest);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -139,6 +139,7 @@ impl Writes {
     }
 
     fn change(&mut self, relation: &Arc<Relation>, action: Action, rows: Columns) {
+        debug_assert_eq!(rows.width(), relation.table.width(action), "{action:?}");
         if !rows.is_empty() {
             let relation = Arc::clone(relation);
             self.changes.push(Change {

@@ -4,14 +4,22 @@ use std::collections::HashMap;
 
 use commands::chain;
 use commands::seal::RawCommit;
-use domain::Chain;
+use domain::{Chain, CommandId, Position};
 
 use super::Streams;
 
 pub(super) fn judge(raw: &[RawCommit], streams: &Streams<'_>, faults: &mut Vec<String>) {
+    let mut commands: HashMap<CommandId, Position> = HashMap::new();
     for (stream, commits) in streams {
         let mut version = 0;
         for commit in commits {
+            if let Some(before) = commands.insert(commit.id(), commit.position) {
+                faults.push(format!(
+                    "command `{}` was carried out at `{before}` and at `{}`",
+                    commit.id(),
+                    commit.position
+                ));
+            }
             if commit.payload.version != version {
                 faults.push(format!(
                     "commit at `{}` of `{stream}` has version `{}` behind `{version}`",
@@ -22,7 +30,6 @@ pub(super) fn judge(raw: &[RawCommit], streams: &Streams<'_>, faults: &mut Vec<S
         }
     }
     let mut chains: HashMap<&str, Chain> = HashMap::new();
-    let mut commands: HashMap<&str, u64> = HashMap::new();
     for commit in raw {
         let chain = chains.entry(&commit.stream).or_default();
         *chain = chain::extend(*chain, &commit.payload);
@@ -31,12 +38,6 @@ pub(super) fn judge(raw: &[RawCommit], streams: &Streams<'_>, faults: &mut Vec<S
             faults.push(format!(
                 "chain of `{}` is broken at `{position}`",
                 commit.stream
-            ));
-        }
-        if let Some(before) = commands.insert(&commit.command, position) {
-            faults.push(format!(
-                "command `{}` was carried out at `{before}` and at `{position}`",
-                commit.command
             ));
         }
     }

@@ -63,6 +63,12 @@ impl Subscription {
                 position: message::position(&delivered).map_or(Position::START, |p| p.position),
                 reason: format!("message `{sequence}` of the feed: {reason}"),
             })?;
+            if !self.filter.passes(&event) {
+                return Err(ReadError::Unreadable {
+                    position: event.position.position,
+                    reason: format!("message `{sequence}` of the feed has another's subject"),
+                });
+            }
             // Where the feed had not come as far as `start` yet, what comes is still before it.
             if self.behind().is_none_or(|behind| event.position > behind) {
                 return Ok(event);

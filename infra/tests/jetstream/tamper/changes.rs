@@ -103,9 +103,12 @@ impl Change {
             &mut commit.trace,
         ];
         let header = header.into_iter().nth(which).expect("one of four");
-        // A command that was drawn stands in the payload alone: a header is put beside it.
+        // A command that was drawn stands in the payload alone: a header is put beside it. Of the others some are taken away.
         if header.is_empty() {
             header.push('0');
+        } else if which == 1 && dice.below(2) == 0 {
+            header.clear();
+            return self.at(index, "took the command away");
         }
         let mut bytes = header.clone().into_bytes();
         let byte = dice.below(bytes.len());
